@@ -1,0 +1,1 @@
+"""Keras models: building, training, exporting, compressing. Pure functions, testable without TFX."""

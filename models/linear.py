@@ -1,0 +1,49 @@
+"""The simple baseline every candidate must beat: logistic or linear regression on the same transformed features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tf_keras as keras
+
+from models.heads import Head
+from models.inputs import keras_inputs, numbers
+from models.training import FitConfig
+from preprocessing.features import EncodedFeature
+
+
+def build(features: Sequence[EncodedFeature], head: Head) -> keras.Model:
+    """Build a linear model: one weight per number, one per id, no interactions.
+
+    Returns:
+      A model from {transformed name: (batch, width)} to (batch, head.units).
+    """
+    inputs = keras_inputs(features)
+    terms = []
+    for feature in features:
+        if feature.num_ids:
+            weights = keras.layers.Embedding(feature.num_ids, head.units, embeddings_initializer="zeros")(inputs[feature.name])
+            terms.append(keras.layers.Flatten()(weights))
+    if numeric := numbers(inputs, features):
+        x = keras.layers.Concatenate()(numeric) if len(numeric) > 1 else numeric[0]
+        terms.append(keras.layers.Dense(head.units, use_bias=False, kernel_initializer="zeros")(x))
+    logits = keras.layers.Add()(terms) if len(terms) > 1 else terms[0]
+    activation = {"binary": "sigmoid", "multiclass": "softmax", "regression": "linear"}[head.kind]
+    return keras.Model(inputs, keras.layers.Activation(activation)(_Bias()(logits)), name="linear")
+
+
+class _Bias(keras.layers.Layer):
+    """Adds one learned number per unit."""
+
+    def build(self, input_shape) -> None:
+        self.bias = self.add_weight("bias", (int(input_shape[-1]),), initializer="zeros")
+
+    def call(self, x):
+        return x + self.bias
+
+
+def fit_config(config: FitConfig) -> FitConfig:
+    """Return how the baseline is trained beside a model trained with `config`: same seed and batches, a rate fit for few weights."""
+    return FitConfig(
+        seed=config.seed, batch_size=config.batch_size, epochs=20, optimizer="adam", learning_rate=1e-2, early_stopping_patience=3
+    )

@@ -1,0 +1,91 @@
+"""The SavedModel a server loads: raw serialized examples in, named outputs out, the transform inside."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+import tensorflow_transform as tft
+import tf_keras as keras
+
+RawSpec = Mapping[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
+
+
+class ServingModel(tf.Module):
+    """A trained model behind the transform it was trained with.
+
+    `serving_default` takes serialized tf.Example, string (batch,), and gives `scores` float32 (batch, classes) with
+    `classes` string (batch, classes), or `predictions` float32 (batch,) when there are no classes. `transform_features`
+    takes the same and gives the transformed features, the label among them when the example has one.
+    """
+
+    def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, label_column: str, classes: Sequence[str]):
+        super().__init__()
+        self._model = model
+        self._transform = transform.transform_features_layer()
+        self._spec: RawSpec = transform.raw_feature_spec()
+        self._label_column = label_column
+        self._classes = tuple(classes)
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """Return the traced signatures by name."""
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        return {
+            "serving_default": tf.function(self._serve).get_concrete_function(examples),
+            "transform_features": tf.function(self._transformed).get_concrete_function(examples),
+        }
+
+    def _serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = tf.io.parse_example(examples, {k: v for k, v in self._spec.items() if k != self._label_column})
+        output = self._predict(self._transform(raw))
+        if not self._classes:
+            return {"predictions": tf.reshape(output, [-1])}
+        scores = output if len(self._classes) > 2 or output.shape[-1] > 1 else tf.concat([1.0 - output, output], axis=1)
+        classes = tf.tile(tf.constant([self._classes]), [tf.shape(scores)[0], 1])
+        return {"scores": scores, "classes": classes}
+
+    def _predict(self, transformed: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return self._model(
+            {name: tf.cast(transformed[name], tensor.dtype) for name, tensor in self._model.input.items()}, training=False
+        )
+
+    def _transformed(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._transform(tf.io.parse_example(examples, self._spec))
+
+
+def export(model: keras.Model, transform: tft.TFTransformOutput, label_column: str, classes: Sequence[str], path: str) -> None:
+    """Write a SavedModel with the signatures of `ServingModel`.
+
+    Args:
+      model: from {transformed name: (batch, width)} to (batch, units).
+      transform: the transform graph it was trained behind.
+      label_column: raw column of the label, which callers of `serving_default` need not send.
+      classes: names in the order of the scores; empty for regression.
+      path: an empty folder.
+    """
+    serving = ServingModel(model, transform, label_column, classes)
+    tf.saved_model.save(serving, path, signatures=serving.signatures())
+
+
+def save_keras(model: keras.Model, path: str) -> None:
+    """Write a `.keras` file to a local or remote path."""
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, "model.keras")
+        model.save(local)
+        tf.io.gfile.copy(local, path, overwrite=True)
+
+
+def load_keras(path: str) -> keras.Model:
+    """Read a `.keras` file from a local or remote path, uncompiled.
+
+    Raises:
+      ValueError: there is no such file.
+    """
+    if not tf.io.gfile.exists(path):
+        raise ValueError(f"{path} does not exist. The Trainer leaves it beside the SavedModel; run the Trainer again.")
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, "model.keras")
+        tf.io.gfile.copy(path, local)
+        return keras.models.load_model(local, compile=False)

@@ -1,0 +1,55 @@
+"""The network of the tabular task: embeddings and a normalized numeric tower into a multi-layer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pydantic
+import tf_keras as keras
+
+from models.heads import Head
+from models.inputs import embeddings, keras_inputs, numbers
+from preprocessing.features import EncodedFeature
+
+
+class Config(pydantic.BaseModel):
+    """Size and regularization of the network."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    embedding_dim: int = pydantic.Field(8, ge=1, le=512, description="Largest embedding; small vocabularies get smaller ones.")
+    numeric_units: int = pydantic.Field(64, ge=1, description="Width of the tower that reads the numbers.")
+    hidden: tuple[pydantic.PositiveInt, ...] = pydantic.Field((256, 128, 64), min_length=1, description="Widths after the join.")
+    activation: Literal["relu", "gelu", "swish"] = "relu"
+    dropout: float = pydantic.Field(0.1, ge=0.0, lt=1.0, description="After every hidden layer.")
+    l2: float = pydantic.Field(0.0, ge=0.0, description="L2 penalty on embeddings and kernels.")
+
+
+def build(config: Config, features: Sequence[EncodedFeature], head: Head) -> keras.Model:
+    """Build the network.
+
+    Args:
+      config: sizes.
+      features: the transformed features, in the order of the config.
+      head: what the model ends in.
+
+    Returns:
+      A model from {transformed name: (batch, width)} to (batch, head.units).
+    """
+    regularizer = keras.regularizers.l2(config.l2) if config.l2 else None
+    inputs = keras_inputs(features)
+    towers = embeddings(inputs, features, config.embedding_dim, regularizer)
+    if numeric := numbers(inputs, features):
+        x = _join(numeric, "numbers")
+        towers.append(keras.layers.Dense(config.numeric_units, config.activation, name="numeric_tower")(x))
+    x = _join(towers, "joined")
+    for position, units in enumerate(config.hidden):
+        x = keras.layers.Dense(units, config.activation, kernel_regularizer=regularizer, name=f"hidden_{position}")(x)
+        if config.dropout:
+            x = keras.layers.Dropout(config.dropout, name=f"dropout_{position}")(x)
+    return keras.Model(inputs, head.output(x), name="tabular")
+
+
+def _join(parts: list[keras.KerasTensor], name: str) -> keras.KerasTensor:
+    return keras.layers.Concatenate(name=name)(parts) if len(parts) > 1 else parts[0]

@@ -1,0 +1,55 @@
+"""Artifact types of this project, and what lies where inside an artifact.
+
+Vertex AI asks for TYPE_NAME = "<importable module>.<Class>" and no declared PROPERTIES: see docs/adr/0003-vertex-ready-components.md.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tfx.types.artifact import Artifact
+
+
+class GateReport(Artifact):
+    """`gates.json`: metrics, slices, every gate with its bound and value."""
+
+    TYPE_NAME = "pipeline.artifacts.GateReport"
+
+
+class EdgeModel(Artifact):
+    """`report.json`, every variant as `variants/<name>.tflite`, and the package to push, if any variant passed, in `package/`."""
+
+    TYPE_NAME = "pipeline.artifacts.EdgeModel"
+
+
+class PushedEdgeModel(Artifact):
+    """A pushed edge package; the custom property `pushed_destination` says where it went, empty when nothing was pushed."""
+
+    TYPE_NAME = "pipeline.artifacts.PushedEdgeModel"
+
+
+class DataApproval(Artifact):
+    """Says that the examples it was made from have no anomalies; `approval.json` lists what was looked at."""
+
+    TYPE_NAME = "pipeline.artifacts.DataApproval"
+
+
+def keras_model_path(model_uri: str) -> str:
+    """Where the Trainer leaves the Keras model: a SavedModel cannot be trained further, compression needs this."""
+    return os.path.join(model_uri, "Format-Keras", "model.keras")
+
+
+def training_report_path(model_uri: str) -> str:
+    """Where the Trainer leaves losses, strategy and the simple baseline's metrics."""
+    return os.path.join(model_uri, "training.json")
+
+
+def ingest_report_path(examples_uri: str) -> str:
+    """Where ExampleGen leaves counts, column types and unusable rows."""
+    return os.path.join(examples_uri, "ingest.json")
+
+
+GATES_FILE = "gates.json"
+EDGE_REPORT_FILE = "report.json"
+EDGE_PACKAGE_FOLDER = "package"
+APPROVAL_FILE = "approval.json"

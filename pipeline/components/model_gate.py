@@ -1,0 +1,57 @@
+"""ModelGate: applies the config's gates to the Evaluator's metrics and blesses the model, or says why not."""
+
+import json
+import os
+
+import pydantic
+from tfx.components.evaluator import constants
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
+from tfx.utils import io_utils
+
+from models.heads import Kind
+from pipeline.artifacts import GATES_FILE, GateReport, training_report_path
+from pipeline.evaluation import read_evaluation
+from pipeline.gates import Gate, judge
+
+
+class Settings(pydantic.BaseModel):
+    """What the gate needs of the config."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    gates: tuple[Gate, ...]
+    code_digest: str
+
+
+@component
+def ModelGate(  # noqa: N802
+    evaluation: InputArtifact[ModelEvaluation],
+    model: InputArtifact[Model],
+    blessing: OutputArtifact[ModelBlessing],
+    report: OutputArtifact[GateReport],
+    settings: Parameter[str],
+):
+    """Write a standard ModelBlessing, which Pusher and LatestBlessedModelStrategy read, and a report with every gate's value."""
+    parsed = Settings.model_validate_json(settings)
+    training = json.loads(io_utils.read_string_file(training_report_path(model.uri)))
+    measured = read_evaluation(evaluation.uri, parsed.kind, training["simple_baseline"])
+    results = judge(parsed.gates, measured)
+    blessed = all(result.passed for result in results)
+
+    io_utils.write_string_file(os.path.join(blessing.uri, "BLESSED" if blessed else "NOT_BLESSED"), "")
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+    content = {
+        "metrics": {
+            "candidate": measured.candidate,
+            "baseline": measured.baseline,
+            "simple_baseline": measured.simple_baseline,
+        },
+        "slices": [{"slice": s.name, "examples": s.examples, "metrics": s.metrics} for s in measured.slices],
+        "gates": [result.to_dict() for result in results],
+    }
+    io_utils.write_string_file(os.path.join(report.uri, GATES_FILE), json.dumps(content, indent=1))

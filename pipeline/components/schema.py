@@ -1,0 +1,14 @@
+"""CuratedSchema: the schema file of the config as an artifact. Its text is a parameter, so an edited file is never a stale cache hit."""
+
+import os
+
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Schema
+from tfx.utils import io_utils
+
+
+@component
+def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]):  # noqa: N802
+    """Write the schema where TFX components look for it."""
+    io_utils.write_string_file(os.path.join(schema.uri, "schema.pbtxt"), text)

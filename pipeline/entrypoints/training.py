@@ -1,0 +1,99 @@
+"""run_fn: the entry point of the Trainer."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pydantic
+import tensorflow as tf
+import tensorflow_transform as tft
+import tf_keras as keras
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.dsl.io import fileio
+from tfx.utils import io_utils
+
+from models import datasets, distribution, linear, metrics, serving, training
+from models.heads import Head
+from pipeline.artifacts import keras_model_path, training_report_path
+from preprocessing.features import Feature, Label, encoded_features, transformed_name
+from preprocessing.labels import class_names
+
+
+class TrainSettings(pydantic.BaseModel):
+    """What the Trainer needs of the config; its cache key holds no more."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model_module: str
+    model: dict[str, Any]
+    features: dict[str, Feature]
+    label: Label
+    fit: training.FitConfig
+    metrics: tuple[str, ...]
+    strategy: distribution.Kind
+
+    def head(self, transform: tft.TFTransformOutput) -> Head:
+        """Return what the model ends in."""
+        return Head(self.label.kind, len(class_names(self.label, transform)))
+
+    def example_spec(self, transform: tft.TFTransformOutput) -> datasets.ExampleSpec:
+        """Return what the transformed examples hold."""
+        label_dtype = tf.float32 if self.label.kind == "regression" else tf.int64
+        return datasets.ExampleSpec(
+            tuple(encoded_features(self.features, transform.vocabulary_size_by_name)), transformed_name(self.label.column), label_dtype
+        )
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Train the model and the simple baseline; leave a SavedModel, a Keras model and a report in the Model artifact.
+
+    Args:
+      fn_args: as TFX gives them, with custom_config {"settings": TrainSettings as JSON}.
+    """
+    settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
+    model_uri = os.path.dirname(fn_args.serving_model_dir.rstrip("/"))
+    transform = tft.TFTransformOutput(fn_args.transform_graph_path)
+    head, spec = settings.head(transform), settings.example_spec(transform)
+    task = importlib.import_module(settings.model_module)
+
+    training.make_deterministic(settings.fit.seed)
+    strategy, reason = distribution.choose(settings.strategy)
+    train = datasets.read(_glob(fn_args.train_files), spec, settings.fit.batch_size, shuffle_seed=settings.fit.seed)
+    evaluation = datasets.read(_glob(fn_args.eval_files), spec, settings.fit.batch_size)
+    with strategy.scope():
+        model = task.build(task.Config.model_validate(settings.model), spec.features, head)
+    history = training.fit(model, head, train, evaluation, settings.fit, fn_args.model_run_dir)
+
+    keras.utils.set_random_seed(settings.fit.seed)
+    simple = linear.build(spec.features, head)
+    training.fit(simple, head, train, evaluation, linear.fit_config(settings.fit))
+
+    classes = class_names(settings.label, transform)
+    serving.export(model, transform, settings.label.column, classes, fn_args.serving_model_dir)
+    fileio.makedirs(os.path.dirname(keras_model_path(model_uri)))
+    serving.save_keras(model, keras_model_path(model_uri))
+    report = {
+        "strategy": reason,
+        "epochs": len(history.epoch),
+        "loss": [float(value) for value in history.history["loss"]],
+        "eval_loss": [float(value) for value in history.history["val_loss"]],
+        "parameters": int(model.count_params()),
+        "simple_baseline": evaluate(simple, evaluation, settings),
+    }
+    io_utils.write_string_file(training_report_path(model_uri), json.dumps(report, indent=1))
+
+
+def evaluate(model: keras.Model, evaluation: tf.data.Dataset, settings: TrainSettings) -> dict[str, float]:
+    """Return the metrics of a Keras model over all batches of (features, label)."""
+    labels = np.concatenate([label.numpy() for _, label in evaluation])
+    scores = model.predict(evaluation, verbose=0)
+    return metrics.evaluate(settings.label.kind, settings.metrics, labels, scores)
+
+
+def _glob(patterns: Sequence[str]) -> list[str]:
+    return [path for pattern in patterns for path in fileio.glob(pattern)]

@@ -1,0 +1,116 @@
+"""TFMA behind two functions: what to evaluate, and what came out, in this project's metric names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import tensorflow_model_analysis as tfma
+
+from models.heads import Kind
+from pipeline.gates import Evaluation, SliceMetrics
+from preprocessing.features import transformed_name
+
+CANDIDATE, BASELINE = "candidate", "baseline"
+
+# Our metric name -> TFMA's class. TFMA has no root of the mean squared error: read_evaluation takes it.
+_TFMA_CLASSES: dict[Kind, dict[str, str]] = {
+    "binary": {"auc": "AUC", "accuracy": "BinaryAccuracy", "log_loss": "BinaryCrossEntropy"},
+    "multiclass": {"accuracy": "SparseCategoricalAccuracy", "log_loss": "SparseCategoricalCrossentropy"},
+    "regression": {"rmse": "MeanSquaredError", "mae": "MeanAbsoluteError"},
+}
+
+
+def eval_config(kind: Kind, label_column: str, metrics: Iterable[str], slices: Iterable[Sequence[str]]) -> tfma.EvalConfig:
+    """Return TFMA's configuration: candidate and baseline, the whole split and every slice, no thresholds (gates are ours).
+
+    Args:
+      kind: of the label.
+      label_column: raw column.
+      metrics: names of models.metrics.METRICS[kind].
+      slices: columns to slice by, a tuple per slicing.
+    """
+    common = {
+        "signature_name": "serving_default",
+        "preprocessing_function_names": ["transform_features"],
+        "label_key": transformed_name(label_column),
+        "prediction_key": "predictions" if kind == "regression" else "scores",
+    }
+    specs = [
+        tfma.MetricConfig(class_name=_TFMA_CLASSES[kind][name], config=f'{{"name": "{name}"}}') for name in metrics
+    ]
+    # A binary model gives two scores: look at the positive class's.
+    binarize = tfma.BinarizationOptions(class_ids={"values": [1]}) if kind == "binary" else None
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(name=CANDIDATE, **common),
+            tfma.ModelSpec(name=BASELINE, is_baseline=True, **common),
+        ],
+        metrics_specs=[
+            tfma.MetricsSpec(metrics=specs, binarize=binarize),
+            tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount")]),
+        ],
+        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=list(columns)) for columns in slices)],
+    )
+
+
+def read_evaluation(uri: str, kind: Kind, simple_baseline: Mapping[str, float]) -> Evaluation:
+    """Read what the Evaluator wrote.
+
+    Args:
+      uri: of the ModelEvaluation artifact.
+      kind: of the label.
+      simple_baseline: metrics of the linear model.
+
+    Raises:
+      ValueError: the evaluation holds no metrics of the candidate.
+    """
+    results = _results_by_model(uri)
+    if CANDIDATE not in results:
+        raise ValueError(f"The evaluation in {uri} has no model '{CANDIDATE}', only {sorted(results)}.")
+    candidate = [_slice_metrics(key, metrics, kind) for key, metrics in results[CANDIDATE]]
+    baseline = [_slice_metrics(key, metrics, kind) for key, metrics in results.get(BASELINE, [])]
+    return Evaluation(
+        kind=kind,
+        candidate=_overall(candidate),
+        baseline=_overall(baseline) if baseline else None,
+        simple_baseline=simple_baseline,
+        slices=sorted((s for s in candidate if s.columns), key=lambda s: (s.columns, s.values)),
+    )
+
+
+def _results_by_model(uri: str) -> dict[str, list]:
+    loaded = tfma.load_eval_results(uri, mode=tfma.constants.UNKNOWN_EVAL_MODE) if _has_several_models(uri) else None
+    if loaded is None:
+        return {CANDIDATE: tfma.load_eval_result(uri).slicing_metrics}
+    return {result.model_name: result.slicing_metrics for result in loaded.get_results()}
+
+
+def _has_several_models(uri: str) -> bool:
+    return len(tfma.load_eval_result(uri).config.model_specs) > 1
+
+
+def _overall(slices: Sequence[SliceMetrics]) -> Mapping[str, float]:
+    return next(s.metrics for s in slices if not s.columns)
+
+
+def _slice_metrics(key: tuple, outputs: Mapping, kind: Kind) -> SliceMetrics:
+    names = set(_TFMA_CLASSES[kind])
+    values: dict[str, float] = {}
+    examples = 0
+    for by_sub_key in outputs.values():  # one output of the model: its name is ''
+        for metrics in by_sub_key.values():
+            for name, value in metrics.items():
+                if name == "example_count":
+                    examples = int(value["doubleValue"])
+                elif name in names:
+                    values[name] = _number(name, value.get("doubleValue", math.nan))
+    return SliceMetrics(tuple(column for column, _ in key), tuple(_text(value) for _, value in key), examples, values)
+
+
+def _number(name: str, value: float) -> float:
+    return math.sqrt(value) if name == "rmse" else float(value)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

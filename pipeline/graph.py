@@ -1,0 +1,27 @@
+"""The whole pipeline on one screen."""
+
+from __future__ import annotations
+
+from tfx.orchestration.pipeline import Pipeline
+
+from pipeline import stages
+from pipeline.config import PipelineConfig
+from pipeline.runtime import Runtime
+
+
+def build_pipeline(config: PipelineConfig, runtime: Runtime) -> Pipeline:
+    """Wire the stages.
+
+    Args:
+      config: what the pipeline does.
+      runtime: where it will run.
+    """
+    data = stages.ingest(config, runtime)
+    checked = stages.validate(data, config.schema_file)
+    transformed = stages.transform(data, checked, config)
+    trained = stages.train(transformed, config, runtime)
+    judged = stages.evaluate(data, trained, config)
+    edge = stages.compress(trained, transformed, config, runtime) if config.compression else None
+    pushed = stages.push(trained, judged, edge, runtime)
+    compressors = [edge] if edge else []
+    return runtime.pipeline(config.name, [data, *checked, transformed, trained, *judged, *compressors, *pushed])

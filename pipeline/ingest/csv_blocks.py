@@ -1,0 +1,120 @@
+"""CSV (RFC 4180) in blocks of columns, every cell as the bytes it is; rows that do not fit are handed out, never dropped silently."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyarrow import csv
+
+from pipeline.errors import DataError
+from pipeline.ingest.source import open_file
+
+BLOCK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used; rows are counted as a spreadsheet does, so the header is row 1."""
+
+    file: str
+    row: int
+    reason: str
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)} row {self.row}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows: their numbers, one binary array per column, and the rows in between that had the wrong number of fields."""
+
+    file: str
+    rows: list[int]
+    batch: pa.RecordBatch
+    bad: list[BadRow]
+
+
+def read_header(path: str) -> list[str]:
+    """Return the column names.
+
+    Raises:
+      DataError: the file is empty, is not text, or names a column twice or not at all.
+    """
+    with open_file(path) as file:
+        first = file.read(1 << 20)
+    if not first.strip(b"\xef\xbb\xbf\r\n\t "):
+        raise DataError(f"{path} is empty. Expected a header line and rows.")
+    if b"\n" not in first.strip() and b"\r" not in first.strip():
+        raise DataError(f"{path} has a header line but no rows.")
+    try:
+        names = _open(path, _Rejects(path)).schema.names
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}. Expected comma-separated UTF-8 text with a header line.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"The header of {path} is not UTF-8. Save the file as UTF-8.") from error
+    for name in names:
+        if not name.strip():
+            raise DataError(f"{path} has a column without a name (column {names.index(name) + 1} of {len(names)}). Name it in the header.")
+        if names.count(name) > 1:
+            raise DataError(f"{path} has {names.count(name)} columns named '{name}'. Rename or remove all but one.")
+    return names
+
+
+def read_blocks(path: str) -> Iterator[Block]:
+    """Stream a file; memory does not grow with its size.
+
+    Yields:
+      Blocks of rows, every column as pa.binary(); quoting, embedded newlines and a byte-order mark are taken care of.
+    """
+    rejects = _Rejects(path)
+    reader = _open(path, rejects)
+    next_row = 2
+    skipped: set[int] = set()  # the reader works ahead: a reject may belong to a later block
+    for batch in reader:
+        bad = rejects.take()
+        skipped.update(row.row for row in bad)
+        rows: list[int] = []
+        while len(rows) < batch.num_rows:
+            if next_row not in skipped:
+                rows.append(next_row)
+            next_row += 1
+        yield Block(path, rows, batch, bad)
+    if last := rejects.take():
+        yield Block(path, [], _no_rows(reader.schema), last)
+
+
+class _Rejects:
+    """Collects the rows that pyarrow could not split into the right number of fields."""
+
+    def __init__(self, path: str):
+        self._path = path
+        self._rows: list[BadRow] = []
+
+    def __call__(self, row: csv.InvalidRow) -> str:
+        reason = f"{row.actual_columns} fields, expected {row.expected_columns}"
+        self._rows.append(BadRow(self._path, row.number, reason, row.text))
+        return "skip"
+
+    def take(self) -> list[BadRow]:
+        rows, self._rows = self._rows, []
+        return rows
+
+
+def _open(path: str, rejects: _Rejects) -> csv.CSVStreamingReader:
+    # One thread: only then does pyarrow know the number of a rejected row.
+    read = csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
+    parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=rejects)
+    source = open_file(path)
+    names = csv.open_csv(source, read_options=read, parse_options=parse).schema.names
+    source.close()
+    rejects.take()
+    as_bytes = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()), strings_can_be_null=False)
+    return csv.open_csv(open_file(path), read_options=read, parse_options=parse, convert_options=as_bytes)
+
+
+def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)

@@ -1,0 +1,68 @@
+"""Where data lies: a file, a folder, a glob, or a file inside an installed package."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+from typing import BinaryIO
+
+from pipeline.errors import ConfigError
+
+PACKAGE_SCHEME = "package://"
+
+
+def resolve_package(path: str, site_packages: str | None = None) -> str:
+    """Turn `package://tfx/some/file` into a path; return any other path as it is.
+
+    Args:
+      path: as in the config.
+      site_packages: folder that holds the packages where the path will be read; default: this interpreter's.
+
+    Raises:
+      ConfigError: the package is not installed.
+    """
+    if not path.startswith(PACKAGE_SCHEME):
+        return path
+    package, _, inside = path[len(PACKAGE_SCHEME) :].partition("/")
+    if site_packages is not None:
+        return f"{site_packages.rstrip('/')}/{package}/{inside}"
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"`data.path` names the package '{package}' ({path}), which is not installed.")
+    return os.path.join(spec.submodule_search_locations[0], inside)
+
+
+def base_and_pattern(path: str) -> tuple[str, str]:
+    """Split a path into the folder and the file pattern below it that TFX's ExampleGen takes."""
+    if is_remote(path):
+        base, _, name = path.rstrip("/").rpartition("/")
+        return (path.rstrip("/"), "*") if path.endswith("/") else (base, name)
+    if os.path.isdir(path):
+        return os.path.abspath(path), "*.csv"
+    absolute = os.path.abspath(path)
+    return os.path.dirname(absolute), os.path.basename(absolute)
+
+
+def is_remote(path: str) -> bool:
+    """Tell whether a path is a URL such as gs://bucket/folder."""
+    return "://" in path
+
+
+def list_files(base: str, pattern: str) -> list[str]:
+    """Return the files, sorted; empty when there are none."""
+    full = os.path.join(base, pattern)
+    if is_remote(full):
+        import tensorflow as tf
+
+        return sorted(tf.io.gfile.glob(full))
+    return sorted(path for path in glob.glob(full) if os.path.isfile(path))
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a local or remote file for reading bytes."""
+    if is_remote(path):
+        import tensorflow as tf
+
+        return tf.io.gfile.GFile(path, "rb")
+    return open(path, "rb")

@@ -1,0 +1,53 @@
+"""LocalRuntime: folders of a root on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+
+from models.distribution import Kind
+from pipeline.ingest.source import resolve_package
+
+# One process: a second Beam worker pays 20 s of imports, more than it wins below some hundred thousand rows.
+BEAM_ARGS = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+
+
+@dataclass(frozen=True)
+class LocalRuntime:
+    """Where everything of a pipeline lies.
+
+    Attributes:
+      root: holds artifacts, metadata and pushed models.
+      strategy: the tf.distribute strategy of the Trainer.
+      use_cache: reuse what ran before with the same inputs.
+    """
+
+    root: Path
+    strategy: Kind = "auto"
+    use_cache: bool = True
+
+    @property
+    def push_root(self) -> str:
+        return str(self.root / "pushed")
+
+    @property
+    def metadata_path(self) -> Path:
+        return self.root / "metadata.db"
+
+    def data_path(self, path: str) -> str:
+        return resolve_package(path)
+
+    def pipeline(self, name: str, components: Sequence[BaseNode]) -> Pipeline:
+        return Pipeline(
+            pipeline_name=name,
+            pipeline_root=str(self.root / "artifacts"),
+            components=list(components),
+            enable_cache=self.use_cache,
+            metadata_connection_config=metadata.sqlite_metadata_connection_config(str(self.metadata_path)),
+            beam_pipeline_args=BEAM_ARGS,
+        )

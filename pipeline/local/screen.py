@@ -1,0 +1,122 @@
+"""What a person sees of a run: a live line per stage on a terminal, plain lines elsewhere, tables at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.local.execution import StageResult
+
+_STYLES = {"ran": "green", "reused": "cyan", "failed": "bold red", "not_reached": "dim", "running": "yellow", "waiting": "dim"}
+
+
+class Screen:
+    """Shows a run on the stream that is the user's, whatever happens to stdout."""
+
+    def __init__(self, stream: TextIO):
+        terminal = stream.isatty()
+        self._console = Console(file=stream, force_terminal=terminal, width=None if terminal else 120, highlight=False, soft_wrap=not terminal)
+        self._live: Live | None = None
+        self._stages: list[str] = []
+        self._results: dict[str, StageResult] = {}
+        self._running: tuple[str, float] | None = None
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line."""
+        self._console.print(Text(text, style=style))
+
+    def begin(self, stage_ids: Sequence[str]) -> None:
+        """Show the stages that will run."""
+        self._stages = list(stage_ids)
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self._lines, console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+
+    def start_stage(self, stage_id: str) -> None:
+        """Show that a stage is running."""
+        self._running = stage_id, time.monotonic()
+
+    def end_stage(self, result: StageResult) -> None:
+        """Show what became of a stage."""
+        self._running = None
+        self._results[result.id] = result
+        if not self._live:
+            position = f"[{len(self._results):2}/{len(self._stages)}]"
+            self.say(f"{position} {result.id:20} {result.state:8} {result.seconds:6.1f} s")
+
+    def end(self) -> None:
+        """Stop the live display; safe to call twice."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def _lines(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for stage_id in self._stages:
+            if stage_id in self._results:
+                result = self._results[stage_id]
+                table.add_row(stage_id, Text(result.state, _STYLES[result.state]), f"{result.seconds:.1f} s")
+            elif self._running and self._running[0] == stage_id:
+                table.add_row(stage_id, Text("running", _STYLES["running"]), f"{time.monotonic() - self._running[1]:.0f} s")
+            else:
+                table.add_row(stage_id, Text("waiting", _STYLES["waiting"]), "")
+        return table
+
+    def close(self, summary: Mapping[str, Any], root: Path, run_folder: Path) -> None:
+        """Print the closing tables."""
+        self.end()
+        self._console.print(_stage_table(summary))
+        if summary["gates"]:
+            self._console.print(_gate_table(summary))
+        if summary["edge"]:
+            self._console.print(_edge_table(summary["edge"]))
+        self._print_metrics(summary["metrics"])
+        for what, path in summary["pushed"].items():
+            if path:
+                self.say(f"pushed {what}: {root / path}", "green")
+        self.say(f"summary: {run_folder / 'summary.json'}\nlog: {run_folder / 'log.txt'}")
+        self.say(f"{summary['status']} in {summary['seconds']:.0f} s", "bold green" if summary["status"] == "succeeded" else "bold red")
+
+    def _print_metrics(self, metrics: Mapping[str, Mapping[str, float] | None]) -> None:
+        for who in ("candidate", "baseline", "simple_baseline"):
+            if values := metrics.get(who):
+                shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+                self.say(f"{who.replace('_', ' ')}: {shown}")
+
+
+def _stage_table(summary: Mapping[str, Any]) -> Table:
+    table = Table("stage", "state", "seconds", title="Stages", title_justify="left")
+    for stage in summary["stages"]:
+        table.add_row(stage["id"], Text(stage["state"], _STYLES[stage["state"]]), f"{stage['seconds']:.1f}")
+    return table
+
+
+def _gate_table(summary: Mapping[str, Any]) -> Table:
+    table = Table("gate", "slice", "bound", "value", "", title="Gates", title_justify="left")
+    for gate in summary["gates"]:
+        value = "none" if gate["value"] is None else f"{gate['value']:.4f}"
+        table.add_row(gate["name"], gate["slice"] or "", gate["bound"], value, _verdict(gate["passed"]))
+    return table
+
+
+def _edge_table(edge: Mapping[str, Any]) -> Table:
+    metric_names = list(edge["reference"]["metrics"])
+    table = Table("edge variant", "bytes", "gzip", *metric_names, "latency us", "", title="Edge variants", title_justify="left")
+    for variant in edge["variants"]:
+        chosen = variant["name"] == edge["chosen"]
+        metrics = [f"{variant['metrics'][name]:.4f}" if name in variant["metrics"] else "" for name in metric_names]
+        verdict = Text("chosen", "bold green") if chosen else _verdict(variant["passed"], variant["error"] or "")
+        sizes = [f"{variant['size_bytes']:,}", f"{variant['gzip_bytes']:,}"]
+        table.add_row(variant["name"], *sizes, *metrics, f"{variant['latency_us']:.1f}", verdict)
+    return table
+
+
+def _verdict(passed: bool, reason: str = "") -> Text:
+    return Text("passed", "green") if passed else Text(reason.splitlines()[0] if reason else "not passed", "red")

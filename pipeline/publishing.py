@@ -1,0 +1,92 @@
+"""Numbered versions in a folder, local or remote. A reader never sees half a version."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from pipeline.ingest.source import is_remote
+
+# Servers look for this file to decide that a version is complete: on storage without renames it goes last.
+LAST_FILE = "saved_model.pb"
+
+
+def publish(source: str, destination: str) -> str:
+    """Copy a folder to `<destination>/<next version>`.
+
+    Publishing what the newest version already holds, byte for byte, adds no version.
+
+    Args:
+      source: folder to publish.
+      destination: folder of versions 1, 2, ...; made if it is not there.
+
+    Returns:
+      Path of the version.
+    """
+    newest = max(_versions(destination), default=0)
+    if newest and _digest(_join(destination, newest)) == _digest(source):
+        return _join(destination, newest)
+    if is_remote(destination):
+        return _publish_remote(source, _join(destination, newest + 1))
+    return _publish_local(source, Path(destination), newest + 1)
+
+
+def _publish_local(source: str, destination: Path, version: int) -> str:
+    destination.mkdir(parents=True, exist_ok=True)
+    # Dot names are no versions: TF Serving and `_versions` pass over them.
+    scratch = destination / f".incoming-{uuid.uuid4().hex}"
+    try:
+        shutil.copytree(source, scratch)
+        while True:
+            try:
+                scratch.rename(destination / str(version))  # fails if the version exists: folders are never empty here
+                return str(destination / str(version))
+            except OSError:
+                if not (destination / str(version)).exists():
+                    raise
+                version += 1
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _publish_remote(source: str, target: str) -> str:
+    files = sorted(_files(source), key=lambda name: (name == LAST_FILE, name))
+    for name in files:
+        _gfile().makedirs(os.path.dirname(f"{target}/{name}"))
+        _gfile().copy(os.path.join(source, name), f"{target}/{name}")
+    return target
+
+
+def _versions(destination: str) -> list[int]:
+    gfile = _gfile()
+    names = gfile.listdir(destination) if gfile.isdir(destination) else []
+    return [int(name.rstrip("/")) for name in names if name.rstrip("/").isdigit()]
+
+
+def _files(folder: str) -> list[str]:
+    found = []
+    for parent, _, names in _gfile().walk(folder):
+        found += [os.path.relpath(os.path.join(parent, name), folder) for name in names]
+    return sorted(found)
+
+
+def _digest(folder: str) -> str:
+    digest = hashlib.sha256()
+    for name in _files(folder):
+        with _gfile().GFile(os.path.join(folder, name), "rb") as file:
+            content = file.read()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _join(destination: str, version: int) -> str:
+    return f"{destination.rstrip('/')}/{version}"
+
+
+def _gfile():
+    import tensorflow as tf
+
+    return tf.io.gfile

@@ -1,0 +1,29 @@
+"""Runtime: WHERE a pipeline runs. The graph asks it for folders, Beam arguments and strategy, and knows nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.pipeline import Pipeline
+
+from models.distribution import Kind
+
+
+class Runtime(Protocol):
+    """What differs between a laptop and Vertex AI."""
+
+    @property
+    def strategy(self) -> Kind:
+        """The tf.distribute strategy of the Trainer."""
+
+    @property
+    def push_root(self) -> str:
+        """Folder of the pushed models, a sub-folder for each kind."""
+
+    def data_path(self, path: str) -> str:
+        """Return where the stages will find data that the config names."""
+
+    def pipeline(self, name: str, components: Sequence[BaseNode]) -> Pipeline:
+        """Put the stages together for this runtime."""

@@ -1,0 +1,167 @@
+"""One function per stage: each gives the TFX components it is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pydantic
+from tfx.components import Evaluator, ExampleValidator, Pusher, SchemaGen, StatisticsGen, Trainer, Transform
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+from tfx.proto import trainer_pb2, transform_pb2
+from tfx.types import Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing
+
+from pipeline.code_digest import code_digest
+from pipeline.components import compressor, data_gate, example_gen, model_gate, publisher
+from pipeline.components.compressor import Compressor, CompressSettings
+from pipeline.components.data_gate import DataGate
+from pipeline.components.example_gen import CsvExampleGen
+from pipeline.components.model_gate import ModelGate
+from pipeline.components.publisher import EdgePusher
+from pipeline.components.schema import CuratedSchema
+from pipeline.config import PipelineConfig
+from pipeline.entrypoints import training, transforming
+from pipeline.entrypoints.training import TrainSettings
+from pipeline.entrypoints.transforming import TransformSettings
+from pipeline.evaluation import eval_config
+from pipeline.ingest.csv_ingest import Contract
+from pipeline.ingest.source import base_and_pattern
+from pipeline.runtime import Runtime
+from pipeline.tasks import TASKS
+
+TRAIN, EVAL = "train", "eval"
+
+
+class Checked(NamedTuple):
+    """The stages of validation; `schema` and `gate` are what later stages need."""
+
+    statistics: StatisticsGen
+    schema: BaseComponent
+    validator: ExampleValidator
+    gate: BaseComponent
+
+
+class Judged(NamedTuple):
+    """The stages of evaluation."""
+
+    baseline: Resolver
+    evaluator: Evaluator
+    gate: BaseComponent
+
+
+def ingest(config: PipelineConfig, runtime: Runtime) -> CsvExampleGen:
+    """Read the data, set unusable rows aside, split by content."""
+    base, pattern = base_and_pattern(runtime.data_path(config.data.path))
+    contract = Contract(label=config.label, number_columns=config.number_columns, max_bad_rows=config.data.max_bad_rows)
+    weights = {name: config.data.split[name] for name in (TRAIN, EVAL)}
+    return CsvExampleGen(base, pattern, contract, weights, code_digest(example_gen)).with_id("ExampleGen")
+
+
+def validate(data: CsvExampleGen, schema_file: str | None) -> Checked:
+    """Compare the data with the schema and stop on anomalies. Without a schema file one is inferred, for a first look."""
+    statistics = StatisticsGen(examples=data.outputs["examples"])
+    if schema_file:
+        schema_stage = CuratedSchema(text=Path(schema_file).read_text("utf-8"))
+    else:
+        schema_stage = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=False)
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema_stage.outputs["schema"])
+    gate = DataGate(anomalies=validator.outputs["anomalies"])
+    return Checked(statistics, schema_stage, validator, gate)
+
+
+def transform(data: CsvExampleGen, checked: Checked, config: PipelineConfig) -> Transform:
+    """Learn the transform on the training split and apply it to both. Waits for the data gate."""
+    module = TASKS[config.task].transform
+    settings = TransformSettings(transform_module=module.__name__, features=config.features, label=config.label)
+    stage = Transform(
+        examples=data.outputs["examples"],
+        schema=checked.schema.outputs["schema"],
+        preprocessing_fn=_dotted(transforming, transforming.preprocessing_fn),
+        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=[TRAIN, EVAL]),
+        custom_config=_custom(settings, transforming, module),
+        # Statistics of raw data are StatisticsGen's; nobody reads those of transformed data.
+        disable_statistics=True,
+    )
+    stage.add_upstream_node(checked.gate)
+    return stage
+
+
+def train(transformed: Transform, config: PipelineConfig, runtime: Runtime) -> Trainer:
+    """Train the model and the simple baseline on the transformed examples."""
+    settings = TrainSettings(**_train_settings(config, runtime))
+    return Trainer(
+        run_fn=_dotted(training, training.run_fn),
+        examples=transformed.outputs["transformed_examples"],
+        transform_graph=transformed.outputs["transform_graph"],
+        train_args=trainer_pb2.TrainArgs(splits=[TRAIN]),
+        eval_args=trainer_pb2.EvalArgs(splits=[EVAL]),
+        custom_config=_custom(settings, training, TASKS[config.task].model),
+    )
+
+
+def evaluate(data: CsvExampleGen, trained: Trainer, config: PipelineConfig) -> Judged:
+    """Evaluate the candidate and the latest blessed model on the eval split, overall and by slice; apply the gates."""
+    baseline = Resolver(
+        strategy_class=LatestBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
+    ).with_id("LatestBlessedModel")
+    evaluator = Evaluator(
+        examples=data.outputs["examples"],
+        example_splits=[EVAL],
+        model=trained.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        eval_config=eval_config(config.label.kind, config.label.column, config.metrics, config.evaluation.slices),
+    )
+    settings = model_gate.Settings(kind=config.label.kind, gates=config.gates, code_digest=code_digest(model_gate))
+    gate = ModelGate(
+        evaluation=evaluator.outputs["evaluation"], model=trained.outputs["model"], settings=settings.model_dump_json()
+    )
+    return Judged(baseline, evaluator, gate)
+
+
+def compress(trained: Trainer, transformed: Transform, config: PipelineConfig, runtime: Runtime) -> Compressor:
+    """Make, measure and gate the edge variants."""
+    digest = code_digest(compressor, TASKS[config.task].model)
+    settings = CompressSettings(**_train_settings(config, runtime), compression=config.compression, code_digest=digest)
+    return Compressor(
+        model=trained.outputs["model"],
+        examples=transformed.outputs["transformed_examples"],
+        transform_graph=transformed.outputs["transform_graph"],
+        settings=settings,
+    )
+
+
+def push(trained: Trainer, judged: Judged, edge: Compressor | None, runtime: Runtime) -> list[BaseComponent]:
+    """Push the blessed models: the SavedModel for a server and, if there is one, the edge package."""
+    blessing = judged.gate.outputs["blessing"]
+    pushers: list[Pusher | EdgePusher] = [
+        publisher.model_pusher(trained.outputs["model"], blessing, f"{runtime.push_root}/saved_model")
+    ]
+    if edge:
+        pushers.append(EdgePusher(edge.outputs["edge_model"], blessing, f"{runtime.push_root}/edge"))
+    return pushers
+
+
+def _train_settings(config: PipelineConfig, runtime: Runtime) -> dict[str, Any]:
+    return {
+        "model_module": TASKS[config.task].model.__name__,
+        "model": config.model.model_dump(mode="json"),
+        "features": config.features,
+        "label": config.label,
+        "fit": config.fit,
+        "metrics": config.metrics,
+        "strategy": runtime.strategy,
+    }
+
+
+def _custom(settings: pydantic.BaseModel, *modules: ModuleType) -> dict[str, str]:
+    return {"settings": settings.model_dump_json(), "code_digest": code_digest(*modules)}
+
+
+def _dotted(module: ModuleType, function: Any) -> str:
+    return f"{module.__name__}.{function.__name__}"
+
+

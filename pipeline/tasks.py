@@ -1,0 +1,41 @@
+"""The tasks a config may name. A new one is a transform, a model, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import pydantic
+
+import models.tabular
+import preprocessing.tabular
+
+
+@dataclass(frozen=True)
+class Task:
+    """What differs between tasks.
+
+    Attributes:
+      transform: module with `transform(inputs, features) -> {transformed name: tensor}`.
+      model: module with `Config` and `build(config, features, head) -> Model`.
+    """
+
+    transform: ModuleType
+    model: ModuleType
+
+    @property
+    def model_config(self) -> type[pydantic.BaseModel]:
+        """The type of the config's `model:` section."""
+        return self.model.Config
+
+    @property
+    def build(self) -> Callable[..., Any]:
+        """Build the Keras model."""
+        return self.model.build
+
+
+TASKS: dict[str, Task] = {
+    "tabular": Task(transform=preprocessing.tabular, model=models.tabular),
+}

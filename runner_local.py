@@ -1,0 +1,36 @@
+"""Run a pipeline on this machine: `python runner_local.py run --config configs/taxi.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Run TFX pipelines on this machine."""
+
+
+@app.command()
+def run(
+    config: Path = typer.Option(..., help="The experiment: a YAML file such as configs/taxi.yaml."),
+    root: Path = typer.Option(None, help="Where everything goes. [default: runs/<pipeline name>]"),
+    overrides: list[str] = typer.Option([], "--set", help="Override one value of the config: fit.epochs=3. May be repeated."),
+    fresh: bool = typer.Option(False, "--fresh", help="Run every stage anew, reuse nothing."),
+    as_json: bool = typer.Option(False, "--json", help="Print summary.json instead of tables."),
+) -> None:
+    """Run the pipeline, reusing what has not changed.
+
+    Exit codes: 0 all gates passed and both models pushed; 1 a stage failed; 2 bad usage, config or data description;
+    3 a gate was not passed; 4 another run holds the root; 130 interrupted.
+    """
+    from pipeline.local import run as local
+
+    raise typer.Exit(local.run(local.RunOptions(config, root, overrides, fresh, as_json)))
+
+
+if __name__ == "__main__":
+    app()
