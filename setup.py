@@ -28,6 +28,8 @@ setup(
         "tensorflow-transform",
         "tensorflow-model-analysis",
         "tensorflow-data-validation",
+        # TFMA's widgets import it; without it `import tensorflow_model_analysis` fails silently and has no attributes.
+        "ipykernel",
         "ml-metadata",
         "tensorflow-model-optimization==0.8.1",
         "keras-tuner==1.4.8",

@@ -13,11 +13,14 @@ from preprocessing.features import EncodedFeature
 
 
 def build(features: Sequence[EncodedFeature], head: Head) -> keras.Model:
-    """Build a linear model: one weight per number, one per id, no interactions.
+    """Build a linear model: one weight per number, one per id.
+
+    Buckets and crosses are left out, unless there is nothing else: with them a linear model is no simple one.
 
     Returns:
       A model from {transformed name: (batch, width)} to (batch, head.units).
     """
+    features = [feature for feature in features if not feature.derived] or features
     inputs = keras_inputs(features)
     terms = []
     for feature in features:

@@ -9,6 +9,7 @@ import pydantic
 import tensorflow as tf
 import tf_keras as keras
 
+from models.autograph import leave_keras_alone
 from models.heads import Head
 
 
@@ -58,6 +59,7 @@ def fit(
     Raises:
       ValueError: the loss is not a number, with what to try.
     """
+    leave_keras_alone()
     with model.distribute_strategy.scope():
         model.compile(optimizer=_optimizer(config), loss=head.loss)
     callbacks: list[keras.callbacks.Callback] = [

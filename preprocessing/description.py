@@ -6,7 +6,6 @@ from typing import Any
 
 import tensorflow_transform as tft
 
-from preprocessing.constants import learned_constants
 from preprocessing.features import (
     MISSING_ID,
     PERIODS,
@@ -21,13 +20,14 @@ from preprocessing.features import (
     column_of,
     transformed_name,
 )
+from preprocessing.learned import TransformProbe
 from preprocessing.ops import CROSS_MULTIPLIER
 
 
 def describe(features: Features, transform_output: tft.TFTransformOutput) -> list[dict[str, Any]]:
     """Return one JSON-ready record per feature: its column, its model inputs, and the rule with every learned constant."""
-    constants = learned_constants(transform_output)
-    return [_describe(name, feature, transform_output, constants) for name, feature in features.items()]
+    probe = TransformProbe(transform_output)
+    return [_describe(name, feature, transform_output, probe) for name, feature in features.items()]
 
 
 def vocabularies(features: Features, transform_output: tft.TFTransformOutput) -> dict[str, list[str]]:
@@ -44,7 +44,7 @@ def vocabulary_file(name: str) -> str:
     return f"vocabularies/{name}.txt"
 
 
-def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutput, constants: dict[str, Any]) -> dict[str, Any]:
+def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutput, probe: TransformProbe) -> dict[str, Any]:
     own = transformed_name(name)
     record: dict[str, Any] = {"feature": name, "kind": feature.kind, "inputs": [own]}
     if isinstance(feature, Crossed):
@@ -53,14 +53,14 @@ def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutp
         return record | {"of": parts, "num_buckets": feature.num_buckets, "rule": rule}
     record["column"] = column_of(name, feature)
     if isinstance(feature, Numeric):
-        mean, deviation = (float(value) for value in constants[own])
+        mean, deviation = probe.z_score(record["column"], own, feature.log)
         rule = "input = (x - mean) / std, or 0 when x is missing; the second input is 1 when x is missing, otherwise 0"
         if feature.log:
             rule = "x = sign(x) * log(1 + |x|); " + rule
         inputs = [own, transformed_name(name, "missing")]
         return record | {"inputs": inputs, "log": feature.log, "mean": mean, "std": deviation, "rule": rule}
     if isinstance(feature, Bucketized):
-        boundaries = [float(value) for value in constants[own]]
+        boundaries = probe.boundaries(record["column"], own, MISSING_ID + 1, feature.num_buckets)
         rule = f"input = 1 + the number of boundaries <= x; {MISSING_ID} when x is missing"
         return record | {"boundaries": boundaries, "rule": rule}
     if isinstance(feature, Categorical):

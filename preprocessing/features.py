@@ -136,12 +136,14 @@ class EncodedFeature:
       feature: name of the feature in the config.
       width: last dimension; the tensor has shape (batch, width).
       num_ids: for ids, how many there are (ids lie in [0, num_ids)); None for float values.
+      derived: whether it restates other inputs to save a model work: buckets of a number, a cross of ids.
     """
 
     name: str
     feature: str
     width: int = 1
     num_ids: int | None = None
+    derived: bool = False
 
 
 def encoded_features(features: Features, vocabulary_size: Callable[[str], int]) -> list[EncodedFeature]:
@@ -162,10 +164,10 @@ def _encoded(name: str, feature: Feature, vocabulary_size: Callable[[str], int])
     elif isinstance(feature, Cyclical):
         yield EncodedFeature(own, name, width=2)
     elif isinstance(feature, Bucketized):
-        yield EncodedFeature(own, name, num_ids=1 + feature.num_buckets)
+        yield EncodedFeature(own, name, num_ids=1 + feature.num_buckets, derived=True)
     elif isinstance(feature, Categorical):
         yield EncodedFeature(own, name, num_ids=1 + vocabulary_size(name) + feature.num_oov_buckets)
     elif isinstance(feature, IntegerCategorical):
         yield EncodedFeature(own, name, num_ids=1 + feature.num_values + 1)
     else:
-        yield EncodedFeature(own, name, num_ids=feature.num_buckets)
+        yield EncodedFeature(own, name, num_ids=feature.num_buckets, derived=True)

@@ -45,7 +45,7 @@ def signed_log1p(x: tf.Tensor) -> tf.Tensor:
     return tf.sign(x) * tf.math.log1p(tf.abs(x))
 
 
-def z_score(x: tf.Tensor, missing: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def z_score(x: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
     """Standardize by the mean and standard deviation of the present values; missing ones become 0, the mean.
 
     Args:
@@ -53,21 +53,20 @@ def z_score(x: tf.Tensor, missing: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       missing: bool (batch, 1).
 
     Returns:
-      float32 (batch, 1), and the constants used, float32 (2,): mean and standard deviation (1 where it was 0).
+      float32 (batch, 1).
     """
     present = tf.boolean_mask(x, tf.logical_not(missing))
     mean, variance = tf.cast(tft.mean(present), tf.float32), tf.cast(tft.var(present), tf.float32)
     deviation = tf.where(variance > 0, tf.sqrt(variance), tf.ones_like(variance))
-    standardized = tf.where(missing, tf.zeros_like(x), (x - mean) / deviation)
-    return standardized, tf.stack([mean, deviation])
+    return tf.where(missing, tf.zeros_like(x), (x - mean) / deviation)
 
 
-def bucket_ids(x: tf.Tensor, missing: tf.Tensor, num_buckets: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cut at quantiles: int64 (batch, 1) in [1, num_buckets], 0 where missing; and the boundaries, float32 (n,)."""
+def bucket_ids(x: tf.Tensor, missing: tf.Tensor, num_buckets: int) -> tf.Tensor:
+    """Cut at quantiles: int64 (batch, 1) in [1, num_buckets], 0 where missing."""
     present = tf.boolean_mask(x, tf.logical_not(missing))
     boundaries = tft.quantiles(present, num_buckets=num_buckets, epsilon=0.01)
     buckets = tft.apply_buckets(tf.where(missing, tf.zeros_like(x), x), boundaries)
-    return tf.where(missing, tf.fill(tf.shape(buckets), tf.constant(MISSING_ID, tf.int64)), buckets + 1), tf.reshape(boundaries, [-1])
+    return tf.where(missing, tf.zeros_like(buckets) + MISSING_ID, buckets + 1)
 
 
 def integer_ids(x: tf.Tensor, missing: tf.Tensor, num_values: int) -> tf.Tensor:

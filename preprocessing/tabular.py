@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from preprocessing import ops
-from preprocessing.constants import record_constants
 from preprocessing.features import (
     PERIODS,
     Bucketized,
@@ -60,13 +59,10 @@ def _encode(name: str, feature: Feature, column: ops.Column) -> dict[str, tf.Ten
     x = ops.as_float(column)
     missing = tf.math.is_nan(x)
     if isinstance(feature, Numeric):
-        value, constants = ops.z_score(ops.signed_log1p(x) if feature.log else x, missing)
-        record_constants(value, constants)
+        value = ops.z_score(ops.signed_log1p(x) if feature.log else x, missing)
         return {own: value, transformed_name(name, "missing"): tf.cast(missing, tf.float32)}
     if isinstance(feature, Bucketized):
-        ids, boundaries = ops.bucket_ids(x, missing, feature.num_buckets)
-        record_constants(ids, boundaries)
-        return {own: ids}
+        return {own: ops.bucket_ids(x, missing, feature.num_buckets)}
     if isinstance(feature, IntegerCategorical):
         return {own: ops.integer_ids(x, missing, feature.num_values)}
     if isinstance(feature, Cyclical):
