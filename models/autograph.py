@@ -1,7 +1,7 @@
 """Keeps AutoGraph away from tf_keras, whose code needs no conversion: the first training step takes 2 s instead of 14 s.
 
-AutoGraph's list of libraries to leave alone names `keras` and forgets `tf_keras`. Only the training loop is still converted: with
-steps_per_execution it iterates over a tensor.
+AutoGraph's list of libraries to leave alone names `keras` and forgets `tf_keras`. Only the training loop
+is still converted: with steps_per_execution it iterates over a tensor.
 """
 
 from __future__ import annotations

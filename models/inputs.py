@@ -32,7 +32,7 @@ def embeddings(
     max_dim: int,
     regularizer: keras.regularizers.Regularizer | None = None,
 ) -> list[keras.KerasTensor]:
-    """Return one embedding (batch, dim) per id input, with dim growing as the square root of the number of ids up to max_dim."""
+    """Return one embedding (batch, dim) per id input; dim grows as the square root of the number of ids up to max_dim."""
     return [_embedding(inputs[f.name], f, min(max_dim, math.isqrt(f.num_ids) + 1), regularizer) for f in features if f.num_ids]
 
 

@@ -46,7 +46,12 @@ class _Bias(keras.layers.Layer):
 
 
 def fit_config(config: FitConfig) -> FitConfig:
-    """Return how the baseline is trained beside a model trained with `config`: same seed and batches, a rate fit for few weights."""
+    """Return how the baseline is trained beside a model trained with `config`: same seed and batches, a higher rate."""
     return FitConfig(
-        seed=config.seed, batch_size=config.batch_size, epochs=20, optimizer="adam", learning_rate=1e-2, early_stopping_patience=3
+        seed=config.seed,
+        batch_size=config.batch_size,
+        epochs=20,
+        optimizer="adam",
+        learning_rate=1e-2,
+        early_stopping_patience=3,
     )

@@ -48,7 +48,8 @@ class ServingModel(tf.Module):
 
     def _predict(self, transformed: Mapping[str, tf.Tensor]) -> tf.Tensor:
         return self._model(
-            {name: tf.cast(transformed[name], tensor.dtype) for name, tensor in self._model.input.items()}, training=False
+            {name: tf.cast(transformed[name], tensor.dtype) for name, tensor in self._model.input.items()},
+            training=False,
         )
 
     def _transformed(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:

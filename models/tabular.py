@@ -20,7 +20,9 @@ class Config(pydantic.BaseModel):
 
     embedding_dim: int = pydantic.Field(8, ge=1, le=512, description="Largest embedding; small vocabularies get smaller ones.")
     numeric_units: int = pydantic.Field(64, ge=1, description="Width of the tower that reads the numbers.")
-    hidden: tuple[pydantic.PositiveInt, ...] = pydantic.Field((256, 128, 64), min_length=1, description="Widths after the join.")
+    hidden: tuple[pydantic.PositiveInt, ...] = pydantic.Field(
+        (256, 128, 64), min_length=1, description="Widths after the join."
+    )
     activation: Literal["relu", "gelu", "swish"] = "relu"
     dropout: float = pydantic.Field(0.1, ge=0.0, lt=1.0, description="After every hidden layer.")
     l2: float = pydantic.Field(0.0, ge=0.0, description="L2 penalty on embeddings and kernels.")

@@ -1,6 +1,7 @@
 """Artifact types of this project, and what lies where inside an artifact.
 
-Vertex AI asks for TYPE_NAME = "<importable module>.<Class>" and no declared PROPERTIES: see docs/adr/0003-vertex-ready-components.md.
+Vertex AI asks for TYPE_NAME = "<importable name>.<Class>" with one dot, and no declared PROPERTIES;
+`pipeline.__getattr__` finds them.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ from tfx.types.artifact import Artifact
 class GateReport(Artifact):
     """`gates.json`: metrics, slices, every gate with its bound and value."""
 
-    TYPE_NAME = "pipeline.artifacts.GateReport"
+    TYPE_NAME = "pipeline.GateReport"
 
 
 class EdgeModel(Artifact):
-    """`report.json`, every variant as `variants/<name>.tflite`, and the package to push, if any variant passed, in `package/`."""
+    """`report.json`, every variant as `variants/<name>.tflite`, and in `package/` what to push if a variant passed."""
 
-    TYPE_NAME = "pipeline.artifacts.EdgeModel"
+    TYPE_NAME = "pipeline.EdgeModel"
 
 
 class PushedEdgeModel(Artifact):
     """A pushed edge package; the custom property `pushed_destination` says where it went, empty when nothing was pushed."""
 
-    TYPE_NAME = "pipeline.artifacts.PushedEdgeModel"
+    TYPE_NAME = "pipeline.PushedEdgeModel"
 
 
 class DataApproval(Artifact):
     """Says that the examples it was made from have no anomalies; `approval.json` lists what was looked at."""
 
-    TYPE_NAME = "pipeline.artifacts.DataApproval"
+    TYPE_NAME = "pipeline.DataApproval"
 
 
 def keras_model_path(model_uri: str) -> str:

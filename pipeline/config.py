@@ -1,4 +1,4 @@
-"""PipelineConfig: WHAT a pipeline does. Frozen and typed; a mistake names its place in the file, what was expected and found."""
+"""PipelineConfig: WHAT a pipeline does. Frozen, typed; a mistake names its place in the file, what was expected and found."""
 
 from __future__ import annotations
 
@@ -29,17 +29,23 @@ class CsvData(_Section):
     """Comma-separated files with a header line."""
 
     kind: Literal["csv"] = "csv"
-    path: str = pydantic.Field(..., min_length=1, description="A file, a folder, a glob, gs://..., or package://<package>/<file>.")
+    path: str = pydantic.Field(
+        ..., min_length=1, description="A file, a folder, a glob, gs://..., or package://<package>/<file>."
+    )
     split: dict[Literal["train", "eval"], pydantic.PositiveInt] = pydantic.Field(
         {"train": 2, "eval": 1}, min_length=2, description="Weights; a row's side is fixed by the hash of its content."
     )
-    max_bad_rows: float = pydantic.Field(0.001, ge=0, lt=1, description="Share of unusable rows up to which they are set aside.")
+    max_bad_rows: float = pydantic.Field(
+        0.001, ge=0, lt=1, description="Share of unusable rows up to which they are set aside."
+    )
 
 
 class EvaluationConfig(_Section):
     """What is measured on the eval split."""
 
-    metrics: tuple[str, ...] | None = pydantic.Field(None, min_length=1, description="Default: every metric of the label's kind.")
+    metrics: tuple[str, ...] | None = pydantic.Field(
+        None, min_length=1, description="Default: every metric of the label's kind."
+    )
     slices: tuple[Annotated[tuple[str, ...], pydantic.Field(min_length=1)], ...] = pydantic.Field(
         (), description="Columns whose values cut the eval split: [[company], [trip_start_hour, payment_type]]."
     )
@@ -51,9 +57,13 @@ class PipelineConfig(_Section):
     name: str = pydantic.Field(..., pattern=r"^[a-z][a-z0-9-]{0,62}$", description="Lower-case letters, digits and dashes.")
     task: str
     data: CsvData
-    schema_file: str | None = pydantic.Field(None, description="Curated schema (.pbtxt), relative to the config; default: inferred.")
+    schema_file: str | None = pydantic.Field(
+        None, description="Curated schema (.pbtxt), relative to the config; default: inferred."
+    )
     label: Label
-    features: dict[Annotated[str, pydantic.Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")], Feature] = pydantic.Field(..., min_length=1)
+    features: dict[Annotated[str, pydantic.Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")], Feature] = pydantic.Field(
+        ..., min_length=1
+    )
     model: pydantic.SerializeAsAny[pydantic.BaseModel] = pydantic.Field(None, validate_default=True)
     fit: FitConfig = FitConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -86,7 +96,9 @@ class PipelineConfig(_Section):
             *([("compression.gate.metric", self.compression.gate.metric)] if self.compression else ()),
         ]:
             if name not in known:
-                raise ValueError(f"{where}: unknown metric '{name}'. Expected one of: {', '.join(known)} (label kind {self.label.kind}).")
+                raise ValueError(
+                    f"{where}: unknown metric '{name}'. Expected one of: {', '.join(known)} (label kind {self.label.kind})."
+                )
         if not self.gates:
             raise ValueError("gates: none given. Without a gate no model is ever blessed or refused. Give at least one bound.")
         for i, gate in enumerate(self.gates):
@@ -150,7 +162,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> PipelineConf
     if config.schema_file and not Path(config.schema_file).is_absolute():
         config = config.model_copy(update={"schema_file": str(path.parent / config.schema_file)})
     if config.schema_file and not Path(config.schema_file).is_file():
-        raise ConfigError(f"{path}: schema_file: {config.schema_file} does not exist. Remove the key to have a schema inferred.")
+        raise ConfigError(
+            f"{path}: schema_file: {config.schema_file} does not exist. Remove the key to have a schema inferred."
+        )
     return config
 
 
@@ -175,7 +189,9 @@ def validate(model: type[pydantic.BaseModel], values: Any, path: Path, section: 
       ConfigError: every mistake with its place in the file.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(values).__name__}. See configs/taxi.yaml for an example.")
+        raise ConfigError(
+            f"{path}: expected keys and values, found {type(values).__name__}. See configs/taxi.yaml for an example."
+        )
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
@@ -247,7 +263,8 @@ def _explain(model: type[pydantic.BaseModel], detail: Mapping[str, Any], values:
     if detail["type"] == "union_tag_invalid":
         context = detail["ctx"]
         expected = context["expected_tags"].replace("'", "")
-        return f"{place}.kind: unknown kind '{context['tag']}'. Expected one of: {expected}.{_suggest(context['tag'], expected.split(', '))}"
+        hint = _suggest(context["tag"], expected.split(", "))
+        return f"{place}.kind: unknown kind '{context['tag']}'. Expected one of: {expected}.{hint}"
     if detail["type"] == "union_tag_not_found":
         return f"{place}.kind: required, but not given."
     if detail["type"] == "value_error":

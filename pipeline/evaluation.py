@@ -36,9 +36,7 @@ def eval_config(kind: Kind, label_column: str, metrics: Iterable[str], slices: I
         "label_key": transformed_name(label_column),
         "prediction_key": "predictions" if kind == "regression" else "scores",
     }
-    specs = [
-        tfma.MetricConfig(class_name=_TFMA_CLASSES[kind][name], config=f'{{"name": "{name}"}}') for name in metrics
-    ]
+    specs = [tfma.MetricConfig(class_name=_TFMA_CLASSES[kind][name], config=f'{{"name": "{name}"}}') for name in metrics]
     # A binary model gives two scores: look at the positive class's.
     binarize = tfma.BinarizationOptions(class_ids={"values": [1]}) if kind == "binary" else None
     return tfma.EvalConfig(

@@ -15,6 +15,7 @@ from models.metrics import METRICS, loss_of
 
 class _Gate(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    kind: str
     metric: str
 
 
@@ -99,7 +100,9 @@ def judge(gates: Sequence[Gate], evaluation: Evaluation) -> list[GateResult]:
     return [_JUDGES[gate.kind](gate, evaluation) for gate in gates]
 
 
-def _result(gate: _Gate, evaluation: Evaluation, value: float | None, bound: float, slice_name: str | None = None) -> GateResult:
+def _result(
+    gate: _Gate, evaluation: Evaluation, value: float | None, bound: float, slice_name: str | None = None
+) -> GateResult:
     higher = METRICS[evaluation.kind][gate.metric].higher_is_better
     passed = value is not None and math.isfinite(value) and (value >= bound if higher else value <= bound)
     name = gate.metric if gate.kind == "bound" else f"{gate.metric} ({_TITLES[gate.kind]})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pydantic
 from tfx.components import Evaluator, ExampleValidator, Pusher, SchemaGen, StatisticsGen, Trainer, Transform
@@ -16,7 +16,7 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from pipeline.code_digest import code_digest
-from pipeline.components import compressor, data_gate, example_gen, model_gate, publisher
+from pipeline.components import compressor, example_gen, model_gate, publisher
 from pipeline.components.compressor import Compressor, CompressSettings
 from pipeline.components.data_gate import DataGate
 from pipeline.components.example_gen import CsvExampleGen
@@ -33,7 +33,8 @@ from pipeline.ingest.source import base_and_pattern
 from pipeline.runtime import Runtime
 from pipeline.tasks import TASKS
 
-TRAIN, EVAL = "train", "eval"
+TRAIN: Literal["train"] = "train"
+EVAL: Literal["eval"] = "eval"
 
 
 class Checked(NamedTuple):
@@ -57,7 +58,7 @@ def ingest(config: PipelineConfig, runtime: Runtime) -> CsvExampleGen:
     """Read the data, set unusable rows aside, split by content."""
     base, pattern = base_and_pattern(runtime.data_path(config.data.path))
     contract = Contract(label=config.label, number_columns=config.number_columns, max_bad_rows=config.data.max_bad_rows)
-    weights = {name: config.data.split[name] for name in (TRAIN, EVAL)}
+    weights: dict[str, int] = {TRAIN: config.data.split[TRAIN], EVAL: config.data.split[EVAL]}
     return CsvExampleGen(base, pattern, contract, weights, code_digest(example_gen)).with_id("ExampleGen")
 
 
@@ -163,5 +164,3 @@ def _custom(settings: pydantic.BaseModel, *modules: ModuleType) -> dict[str, str
 
 def _dotted(module: ModuleType, function: Any) -> str:
     return f"{module.__name__}.{function.__name__}"
-
-

@@ -71,7 +71,8 @@ def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutp
         rule = f"input = 1 + line (from 0) of x in the vocabulary; {unknown}; {MISSING_ID} when x is missing"
         return record | {"vocabulary": vocabulary_file(name), "vocabulary_size": size, "rule": rule}
     if isinstance(feature, IntegerCategorical):
-        rule = f"input = x + 1 for 0 <= x < {feature.num_values}, {feature.num_values + 1} for any other x; {MISSING_ID} when x is missing"
+        unset = f"{MISSING_ID} when x is missing"
+        rule = f"input = x + 1 for 0 <= x < {feature.num_values}, {feature.num_values + 1} for any other x; {unset}"
         return record | {"num_values": feature.num_values, "rule": rule}
     if isinstance(feature, Cyclical):
         period = PERIODS[feature.period]

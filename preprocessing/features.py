@@ -121,7 +121,7 @@ def raw_columns(features: Features) -> list[str]:
 
 def number_columns(features: Features, label: Label) -> dict[str, str]:
     """Return {raw column: kind} for every column that must hold numbers."""
-    columns = {column_of(name, f): f.kind for name, f in features.items() if isinstance(f, NUMBER_VALUED)}
+    columns: dict[str, str] = {column_of(name, f): f.kind for name, f in features.items() if isinstance(f, NUMBER_VALUED)}
     if isinstance(label, RegressionLabel):
         columns[label.column] = "regression label"
     return columns

@@ -45,7 +45,14 @@ class TransformProbe:
         return [float(x) for x in self._bisect(column, output, first_id, num_buckets, -limit, limit, _unordered)]
 
     def _bisect(
-        self, column: str, output: str, first_id: int, num_buckets: int, low: int, high: int, value: Callable[[np.ndarray], np.ndarray]
+        self,
+        column: str,
+        output: str,
+        first_id: int,
+        num_buckets: int,
+        low: int,
+        high: int,
+        value: Callable[[np.ndarray], np.ndarray],
     ) -> np.ndarray:
         """Find, for each bucket, the smallest position in [low, high] whose value falls into it or a later one."""
         wanted = np.arange(first_id + 1, first_id + num_buckets)

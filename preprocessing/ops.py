@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from preprocessing.features import MISSING_ID
 
-Column = tf.Tensor | tf.SparseTensor
+Column: TypeAlias = tf.Tensor | tf.SparseTensor
 
 # Crossed ids are polynomial hashes: integer arithmetic that any device can repeat.
 CROSS_MULTIPLIER = 1_000_003

@@ -43,7 +43,9 @@ def transform(inputs: Mapping[str, ops.Column], features: Features) -> dict[str,
             continue
         column = column_of(name, feature)
         if column not in inputs:
-            raise ValueError(f"Feature '{name}' reads column '{column}', which the data's schema does not have: {sorted(inputs)}.")
+            raise ValueError(
+                f"Feature '{name}' reads column '{column}', which the data's schema does not have: {sorted(inputs)}."
+            )
         outputs.update(_encode(name, feature, inputs[column]))
     for name, cross in crossed.items():
         ids = [outputs[transformed_name(part)] for part in cross.of]

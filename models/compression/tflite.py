@@ -28,7 +28,9 @@ class EdgeModel:
             )
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise ValueError(f"The stock TFLite interpreter refuses the model: {error}. Only builtin operators run on devices.") from error
+            raise ValueError(
+                f"The stock TFLite interpreter refuses the model: {error}. Only builtin operators run on devices."
+            ) from error
         self._inputs = {_plain(d["name"]): d for d in self._interpreter.get_input_details()}
         self._outputs = self._interpreter.get_output_details()
         self._batch_size = 1
@@ -63,7 +65,7 @@ class EdgeModel:
         return dict(collections.Counter(names))
 
     def describe(self) -> dict[str, list[dict[str, Any]]]:
-        """Return every input and output: name, dtype, shape (-1 for the batch), scale and zero point (null if not quantized)."""
+        """Return every input and output: name, dtype, shape (-1 for the batch), scale and zero point (None in float)."""
         return {
             "inputs": [_describe(name, detail) for name, detail in self._inputs.items()],
             "outputs": [_describe(_plain(detail["name"]), detail) for detail in self._outputs],

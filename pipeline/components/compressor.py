@@ -46,7 +46,9 @@ class Executor(base_executor.BaseExecutor):
         def batches():
             return datasets.read(evaluation, spec, EVAL_BATCH_SIZE).as_numpy_iterator()
 
-        compressed = report.compress(model, settings.label.kind, settings.metrics, settings.compression, representative, batches)
+        compressed = report.compress(
+            model, settings.label.kind, settings.metrics, settings.compression, representative, batches
+        )
         uri = artifact_utils.get_single_uri(output_dict["edge_model"])
         _write_bytes({f"variants/{name}.tflite": content for name, content in compressed.contents.items()}, uri)
         if compressed.chosen:
@@ -87,7 +89,13 @@ class Compressor(base_component.BaseComponent):
     SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, model: channel.Channel, examples: channel.Channel, transform_graph: channel.Channel, settings: CompressSettings):
+    def __init__(
+        self,
+        model: channel.Channel,
+        examples: channel.Channel,
+        transform_graph: channel.Channel,
+        settings: CompressSettings,
+    ):
         """Compress a model.
 
         Args:

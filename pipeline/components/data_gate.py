@@ -17,7 +17,7 @@ NUM_SHOWN = 5
 
 
 @component
-def DataGate(anomalies: InputArtifact[ExampleAnomalies], approval: OutputArtifact[DataApproval]):  # noqa: N802
+def DataGate(anomalies: InputArtifact[ExampleAnomalies], approval: OutputArtifact[DataApproval]):
     """Fail with every anomaly named; otherwise leave an approval that later stages wait for."""
     found = read_anomalies(anomalies)
     if found:

@@ -27,14 +27,14 @@ class Settings(pydantic.BaseModel):
 
 
 @component
-def ModelGate(  # noqa: N802
+def ModelGate(
     evaluation: InputArtifact[ModelEvaluation],
     model: InputArtifact[Model],
     blessing: OutputArtifact[ModelBlessing],
     report: OutputArtifact[GateReport],
     settings: Parameter[str],
 ):
-    """Write a standard ModelBlessing, which Pusher and LatestBlessedModelStrategy read, and a report with every gate's value."""
+    """Write a standard ModelBlessing, for Pusher and LatestBlessedModelStrategy, and a report with every gate's value."""
     parsed = Settings.model_validate_json(settings)
     training = json.loads(io_utils.read_string_file(training_report_path(model.uri)))
     measured = read_evaluation(evaluation.uri, parsed.kind, training["simple_baseline"])

@@ -63,7 +63,9 @@ def model_pusher(model: channel.Channel, blessing: channel.Channel, destination:
     return Pusher(
         model=model,
         model_blessing=blessing,
-        push_destination=pusher_pb2.PushDestination(filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=destination)),
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=destination)
+        ),
         custom_executor_spec=executor_spec.ExecutorClassSpec(PusherExecutor),
     )
 

@@ -1,4 +1,4 @@
-"""CuratedSchema: the schema file of the config as an artifact. Its text is a parameter, so an edited file is never a stale cache hit."""
+"""CuratedSchema: the config's schema file as an artifact. Its text is a parameter, so an edited file is no stale cache hit."""
 
 import os
 
@@ -9,6 +9,6 @@ from tfx.utils import io_utils
 
 
 @component
-def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]):  # noqa: N802
+def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]):
     """Write the schema where TFX components look for it."""
     io_utils.write_string_file(os.path.join(schema.uri, "schema.pbtxt"), text)

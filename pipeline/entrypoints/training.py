@@ -45,7 +45,9 @@ class TrainSettings(pydantic.BaseModel):
         """Return what the transformed examples hold."""
         label_dtype = tf.float32 if self.label.kind == "regression" else tf.int64
         return datasets.ExampleSpec(
-            tuple(encoded_features(self.features, transform.vocabulary_size_by_name)), transformed_name(self.label.column), label_dtype
+            tuple(encoded_features(self.features, transform.vocabulary_size_by_name)),
+            transformed_name(self.label.column),
+            label_dtype,
         )
 
 

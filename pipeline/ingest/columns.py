@@ -20,7 +20,12 @@ class ColumnType(enum.IntEnum):
     TEXT = 3
 
 
-ARROW_TYPES = {ColumnType.EMPTY: pa.float32(), ColumnType.INTEGER: pa.int64(), ColumnType.FLOAT: pa.float32(), ColumnType.TEXT: pa.binary()}
+ARROW_TYPES = {
+    ColumnType.EMPTY: pa.float32(),
+    ColumnType.INTEGER: pa.int64(),
+    ColumnType.FLOAT: pa.float32(),
+    ColumnType.TEXT: pa.binary(),
+}
 
 
 def infer_type(cells: pa.Array) -> ColumnType:

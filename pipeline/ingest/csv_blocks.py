@@ -1,4 +1,4 @@
-"""CSV (RFC 4180) in blocks of columns, every cell as the bytes it is; rows that do not fit are handed out, never dropped silently."""
+"""CSV (RFC 4180) in blocks of columns, every cell as the bytes it is; rows that do not fit are handed out, not dropped."""
 
 from __future__ import annotations
 
@@ -53,12 +53,16 @@ def read_header(path: str) -> list[str]:
     try:
         names = _open(path, _Rejects(path)).schema.names
     except pa.ArrowInvalid as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}. Expected comma-separated UTF-8 text with a header line.") from error
+        raise DataError(
+            f"{path} cannot be read as CSV: {error}. Expected comma-separated UTF-8 text with a header line."
+        ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"The header of {path} is not UTF-8. Save the file as UTF-8.") from error
     for name in names:
         if not name.strip():
-            raise DataError(f"{path} has a column without a name (column {names.index(name) + 1} of {len(names)}). Name it in the header.")
+            raise DataError(
+                f"{path} has a column without a name (column {names.index(name) + 1} of {len(names)}). Name it in the header."
+            )
         if names.count(name) > 1:
             raise DataError(f"{path} has {names.count(name)} columns named '{name}'. Rename or remove all but one.")
     return names

@@ -98,32 +98,29 @@ def ingest(
     return report
 
 
+OpenWriter = Callable[[str], contextlib.AbstractContextManager[Writer]]
+
+
 @contextlib.contextmanager
-def sharded_writer(folder: str, open_writer: Callable[[str], contextlib.AbstractContextManager[Writer]], rows_per_shard: int = 200_000):
+def sharded_writer(folder: str, open_writer: OpenWriter, rows_per_shard: int = 200_000) -> Iterator[Writer]:
     """Write records to numbered `.gz` files in a folder, a new one every rows_per_shard rows."""
-    writer = _ShardedWriter(folder, open_writer, rows_per_shard)
-    try:
-        yield writer
-    finally:
-        writer.close()
+    with contextlib.ExitStack() as stack:
+        yield _ShardedWriter(folder, open_writer, rows_per_shard, stack)
 
 
 class _ShardedWriter:
-    def __init__(self, folder: str, open_writer, rows_per_shard: int):
-        self._folder, self._open, self._rows_per_shard = folder, open_writer, rows_per_shard
-        self._num_rows, self._stack = 0, contextlib.ExitStack()
-        self._writer: Writer | None = None
+    def __init__(self, folder: str, open_writer: OpenWriter, rows_per_shard: int, stack: contextlib.ExitStack):
+        self._folder, self._open, self._rows_per_shard, self._stack = folder, open_writer, rows_per_shard, stack
+        self._num_rows = 0
+        self._shard: Writer
 
     def write(self, record: bytes) -> None:
         if self._num_rows % self._rows_per_shard == 0:
-            self.close()
+            self._stack.close()  # of the full shard before, if any
             path = os.path.join(self._folder, f"examples-{self._num_rows // self._rows_per_shard:05d}.gz")
-            self._writer = self._stack.enter_context(self._open(path))
+            self._shard = self._stack.enter_context(self._open(path))
         self._num_rows += 1
-        self._writer.write(record)
-
-    def close(self) -> None:
-        self._stack.close()
+        self._shard.write(record)
 
 
 def _common_header(files: Sequence[str]) -> list[str]:
@@ -202,12 +199,18 @@ def _check_label(label: Label, values: Mapping[bytes, int]) -> None:
     if isinstance(label, RegressionLabel):
         return
     if len(found) > MAX_CLASSES:
-        raise DataError(f"The label '{label.column}' has over {MAX_CLASSES} classes. Is it a number? Then set `label.kind: regression`.")
+        raise DataError(
+            f"The label '{label.column}' has over {MAX_CLASSES} classes. Is it a number? Then set `label.kind: regression`."
+        )
     if isinstance(label, BinaryLabel):
         if len(found) > 2:
-            raise DataError(f"The label '{label.column}' is binary but has {len(found)} values: {shown}. Set `label.kind: multiclass`.")
+            raise DataError(
+                f"The label '{label.column}' is binary but has {len(found)} values: {shown}. Set `label.kind: multiclass`."
+            )
         if not any(_same_value(value, label.positive) for value in found):
-            raise DataError(f"The label '{label.column}' is never '{label.positive}' but {shown}. Set `label.positive` to one of them.")
+            raise DataError(
+                f"The label '{label.column}' is never '{label.positive}' but {shown}. Set `label.positive` to one of them."
+            )
 
 
 def _same_value(found: str, positive: int | str) -> bool:

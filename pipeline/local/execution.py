@@ -71,8 +71,8 @@ class CompiledPipeline:
         execution_id = info.execution_id if info else None
         state = self._state(execution_id)
         # TFX's launcher returns without an error when inputs cannot be resolved: only ML Metadata tells.
-        error = None if state != "failed" else f"The inputs of {stage_id} could not be resolved; the log says which."
-        return StageResult(stage_id, state, seconds, error, execution_id)
+        unresolved = f"The inputs of {stage_id} could not be resolved; the log says which."
+        return StageResult(stage_id, state, seconds, unresolved if state == "failed" else None, execution_id)
 
     def _state(self, execution_id: int | None) -> State:
         if not execution_id:

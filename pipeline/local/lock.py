@@ -24,7 +24,9 @@ def root_lock(root: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise RootLockedError(f"Process {holder} is running on {root}. Wait for it, stop it, or choose another --root.") from None
+            raise RootLockedError(
+                f"Process {holder} is running on {root}. Wait for it, stop it, or choose another --root."
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

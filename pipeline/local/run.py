@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import platform
 import resource
 import secrets
@@ -23,7 +22,12 @@ from pipeline.local.lock import root_lock
 from pipeline.local.output import RedirectedOutput, redirected_output
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_LOCKED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
-EXIT_CODES = {"succeeded": EXIT_OK, "failed": EXIT_FAILED, "not_blessed": EXIT_NOT_BLESSED, "interrupted": EXIT_INTERRUPTED}
+EXIT_CODES = {
+    "succeeded": EXIT_OK,
+    "failed": EXIT_FAILED,
+    "not_blessed": EXIT_NOT_BLESSED,
+    "interrupted": EXIT_INTERRUPTED,
+}
 
 
 @dataclass(frozen=True)
@@ -88,22 +92,35 @@ class _Run:
         folder.mkdir(parents=True)
         self._output.log_to(folder / "log.txt")
         if not self._options.json:
-            print(f"{config.name}: config and data description are fine, loading TFX ...", file=self._output.screen, flush=True)
+            print(
+                f"{config.name}: config and data description are fine, loading TFX ...",
+                file=self._output.screen,
+                flush=True,
+            )
 
         execution = importlib.import_module("pipeline.local.execution")
         graph = importlib.import_module("pipeline.graph")
         runtime = importlib.import_module("pipeline.local.runtime").LocalRuntime(root, use_cache=not self._options.fresh)
-        screen_stream = open(os.devnull, "w") if self._options.json else self._output.screen
-        screen = importlib.import_module("pipeline.local.screen").Screen(screen_stream)
+        stream = self._output.screen if not self._options.json else None
+        screen = importlib.import_module("pipeline.local.screen").Screen(stream)
         compiled = execution.CompiledPipeline(graph.build_pipeline(config, runtime), run_id)
         startup_seconds = time.monotonic() - self._clock
 
         results: list[Any] = []
         running: list[str] = []
+
+        def on_start(stage_id: str) -> None:
+            running.append(stage_id)
+            screen.start_stage(stage_id)
+
+        def on_end(result: Any) -> None:
+            results.append(result)
+            screen.end_stage(result)
+
         status = "interrupted"
         screen.begin(compiled.stage_ids)
         try:
-            execution.run_stages(compiled, lambda s: (running.append(s), screen.start_stage(s)), lambda r: (results.append(r), screen.end_stage(r)))
+            execution.run_stages(compiled, on_start, on_end)
             status = "failed" if any(r.state == "failed" for r in results) else "succeeded"
         except KeyboardInterrupt:
             results.append(execution.StageResult(running[-1], "failed", error="interrupted"))
@@ -112,7 +129,9 @@ class _Run:
         reached = {r.id for r in results}
         results += [execution.StageResult(s, "not_reached") for s in compiled.stage_ids if s not in reached]
 
-        summary = self._summary(config, run_id, status, results, compiled, root) | {"startup_seconds": round(startup_seconds, 1)}
+        summary = self._summary(config, run_id, status, results, compiled, root) | {
+            "startup_seconds": round(startup_seconds, 1)
+        }
         if status == "succeeded" and not all(gate["passed"] for gate in summary["gates"]):
             summary["status"] = "not_blessed"
         summary["seconds"] = round(time.monotonic() - self._clock, 1)
@@ -125,7 +144,9 @@ class _Run:
             _explain(summary, folder, screen)
         return EXIT_CODES[summary["status"]]
 
-    def _summary(self, config: Any, run_id: str, status: str, results: Sequence[Any], compiled: Any, root: Path) -> dict[str, Any]:
+    def _summary(
+        self, config: Any, run_id: str, status: str, results: Sequence[Any], compiled: Any, root: Path
+    ) -> dict[str, Any]:
         summary = importlib.import_module("pipeline.local.summary")
         metadata = importlib.import_module("tfx.orchestration.metadata")
         code_digest = importlib.import_module("pipeline.code_digest")
@@ -140,7 +161,10 @@ class _Run:
             "seconds": 0.0,
             "startup_seconds": 0.0,
             "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in ("tfx", "tensorflow")}},
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("tfx", "tensorflow")},
+            },
             "config_digest": config.digest,
             "code_digest": code_digest.project_digest(),
             "stages": [result.to_dict() for result in results],

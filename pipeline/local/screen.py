@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,15 +15,29 @@ from rich.text import Text
 
 from pipeline.local.execution import StageResult
 
-_STYLES = {"ran": "green", "reused": "cyan", "failed": "bold red", "not_reached": "dim", "running": "yellow", "waiting": "dim"}
+_STYLES = {
+    "ran": "green",
+    "reused": "cyan",
+    "failed": "bold red",
+    "not_reached": "dim",
+    "running": "yellow",
+    "waiting": "dim",
+}
 
 
 class Screen:
     """Shows a run on the stream that is the user's, whatever happens to stdout."""
 
-    def __init__(self, stream: TextIO):
-        terminal = stream.isatty()
-        self._console = Console(file=stream, force_terminal=terminal, width=None if terminal else 120, highlight=False, soft_wrap=not terminal)
+    def __init__(self, stream: TextIO | None):
+        """Show on a stream; None shows nothing."""
+        terminal = stream is not None and stream.isatty()
+        self._console = Console(
+            file=stream or io.StringIO(),
+            force_terminal=terminal,
+            width=None if terminal else 120,
+            highlight=False,
+            soft_wrap=not terminal,
+        )
         self._live: Live | None = None
         self._stages: list[str] = []
         self._results: dict[str, StageResult] = {}
@@ -82,7 +97,10 @@ class Screen:
             if path:
                 self.say(f"pushed {what}: {root / path}", "green")
         self.say(f"summary: {run_folder / 'summary.json'}\nlog: {run_folder / 'log.txt'}")
-        self.say(f"{summary['status']} in {summary['seconds']:.0f} s", "bold green" if summary["status"] == "succeeded" else "bold red")
+        self.say(
+            f"{summary['status']} in {summary['seconds']:.0f} s",
+            "bold green" if summary["status"] == "succeeded" else "bold red",
+        )
 
     def _print_metrics(self, metrics: Mapping[str, Mapping[str, float] | None]) -> None:
         for who in ("candidate", "baseline", "simple_baseline"):

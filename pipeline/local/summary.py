@@ -87,7 +87,11 @@ def _edge(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     reference = report["variants"][0]
     keys = ("name", "size_bytes", "gzip_bytes", "metrics", "latency_us")
-    return {"reference": {key: reference[key] for key in keys}, "variants": report["variants"], "chosen": report["chosen"]}
+    return {
+        "reference": {key: reference[key] for key in keys},
+        "variants": report["variants"],
+        "chosen": report["chosen"],
+    }
 
 
 def _edge_gate(edge: Mapping[str, Any], config: PipelineConfig) -> dict[str, Any]:

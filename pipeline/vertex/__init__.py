@@ -1,0 +1,1 @@
+"""The Vertex AI runtime: the same graph compiled to a pipeline job."""

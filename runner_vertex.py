@@ -1,0 +1,44 @@
+"""Compile a pipeline for Vertex AI: `python runner_vertex.py compile --config C --runtime R --output job.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Run TFX pipelines on Vertex AI."""
+
+
+@app.command("compile")
+def compile_(
+    config: Path = typer.Option(..., help="The experiment: a YAML file such as configs/taxi.yaml."),
+    runtime: Path = typer.Option(..., help="Project, region, bucket, image: see configs/runtime/vertex.example.yaml."),
+    output: Path = typer.Option(..., help="Where the job goes (JSON)."),
+    overrides: list[str] = typer.Option([], "--set", help="Override one value of the config: fit.epochs=3. May be repeated."),
+) -> None:
+    """Write a Vertex AI pipeline job. Needs no credentials and no network."""
+    from pipeline.errors import ConfigError
+
+    try:
+        from pipeline.config import load_config
+
+        experiment = load_config(config, overrides)
+        from pipeline.vertex import compiling
+        from pipeline.vertex.runtime import load_runtime
+
+        job = compiling.compile_job(experiment, load_runtime(runtime))
+        compiling.write_job(job, output)
+    except ConfigError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+    tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+    typer.echo(f"{output}: {len(tasks)} tasks, root {job['runtimeConfig']['gcsOutputDirectory']}")
+
+
+if __name__ == "__main__":
+    app()
