@@ -39,10 +39,12 @@ def read(files: Sequence[str], spec: ExampleSpec, batch_size: int, shuffle_seed:
       Batches of ({name: int32 or float32 (batch, width)}, label (batch, 1)).
 
     Raises:
-      ValueError: no files.
+      ValueError: no files, or gzipped and plain ones.
     """
     if not files:
         raise ValueError("No transformed examples to read: the list of files is empty.")
+    if len({file.endswith(".gz") for file in files}) > 1:
+        raise ValueError(f"Some files end in .gz and some do not: {sorted(files)}. Give files of one compression.")
     # Records are cached and shuffled as the short strings they are; parsing a whole batch is vectorized.
     records = tf.data.Dataset.from_tensor_slices(sorted(files)).interleave(
         lambda file: tf.data.TFRecordDataset(file, compression_type="GZIP" if files[0].endswith(".gz") else None),

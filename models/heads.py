@@ -5,9 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import tensorflow as tf
 import tf_keras as keras
 
 Kind = Literal["binary", "multiclass", "regression"]
+
+
+class KnownClassCrossentropy(keras.losses.Loss):
+    """Cross-entropy of class positions; an unknown class (-1), which the training split never showed, adds nothing.
+
+    Keras's `ignore_class` gives NaN for a batch in which no class is known.
+    """
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Return float32 (batch,) from class positions (batch, 1) and probabilities (batch, classes)."""
+        label = tf.reshape(y_true, [-1])
+        losses = keras.losses.sparse_categorical_crossentropy(tf.maximum(label, 0), y_pred)
+        return tf.where(label < 0, tf.zeros_like(losses), losses)
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,7 @@ class Head:
         if self.kind == "binary":
             return keras.losses.BinaryCrossentropy()
         if self.kind == "multiclass":
-            return keras.losses.SparseCategoricalCrossentropy()
+            return KnownClassCrossentropy()
         return keras.losses.MeanSquaredError()
 
     def output(self, x: keras.KerasTensor) -> keras.KerasTensor:

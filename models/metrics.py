@@ -13,7 +13,7 @@ EPSILON = 1e-7
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Area under the ROC curve by ranks, ties shared; NaN when one class is missing.
+    """Area under the ROC curve by ranks, ties shared; NaN when one class is missing or a score is NaN.
 
     Args:
       labels: 0/1, (n,).
@@ -21,7 +21,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """
     positive = labels == 1
     num_positive, num_negative = int(positive.sum()), int((~positive).sum())
-    if not num_positive or not num_negative:
+    if not num_positive or not num_negative or np.isnan(scores).any():
         return float("nan")
     _, inverse, counts = np.unique(scores[:, 0], return_inverse=True, return_counts=True)
     mean_rank = np.cumsum(counts) - (counts - 1) / 2.0

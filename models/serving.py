@@ -9,8 +9,27 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
+from tensorflow_transform.saved import saved_transform_io_v2
 
 RawSpec = Mapping[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
+
+
+OUTPUT = "output"
+
+
+def inference_function(model: keras.Model) -> tuple[tf.types.experimental.ConcreteFunction, tf.Module]:
+    """Trace a model in inference mode.
+
+    Returns:
+      A function from {input name: (batch, width)} as keywords to {"output": (batch, units)}, and a module that tracks the
+      variables it captures: keep it as long as the function.
+    """
+    variables = tf.Module()
+    variables.variables_of_model = list(model.variables)
+    specs = {name: tf.TensorSpec([None, *x.shape[1:]], x.dtype, name=name) for name, x in model.input.items()}
+    # Keras layers need no AutoGraph, and it is slow.
+    function = tf.function(lambda **inputs: {OUTPUT: model(inputs, training=False)}, autograph=False)
+    return function.get_concrete_function(**specs), variables
 
 
 class ServingModel(tf.Module):
@@ -23,8 +42,11 @@ class ServingModel(tf.Module):
 
     def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, label_column: str, classes: Sequence[str]):
         super().__init__()
-        self._model = model
-        self._transform = transform.transform_features_layer()
+        # Only the variables are tracked: saving a Keras model as such traces every layer again, which takes ten times as long.
+        self._infer, self._variables = inference_function(model)
+        # As TFT's own layer does, but without the Keras layer around it, for the same reason.
+        self._transform = saved_transform_io_v2.SavedModelLoader(transform.transform_savedmodel_dir)
+        self._transform_resources = self._transform.__dict__
         self._spec: RawSpec = transform.raw_feature_spec()
         self._label_column = label_column
         self._classes = tuple(classes)
@@ -33,13 +55,13 @@ class ServingModel(tf.Module):
         """Return the traced signatures by name."""
         examples = tf.TensorSpec([None], tf.string, name="examples")
         return {
-            "serving_default": tf.function(self._serve).get_concrete_function(examples),
-            "transform_features": tf.function(self._transformed).get_concrete_function(examples),
+            "serving_default": tf.function(self._serve, autograph=False).get_concrete_function(examples),
+            "transform_features": tf.function(self._transformed, autograph=False).get_concrete_function(examples),
         }
 
     def _serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         raw = tf.io.parse_example(examples, {k: v for k, v in self._spec.items() if k != self._label_column})
-        output = self._predict(self._transform(raw))
+        output = self._predict(self._transform.apply_transform_model(raw))
         if not self._classes:
             return {"predictions": tf.reshape(output, [-1])}
         scores = output if len(self._classes) > 2 or output.shape[-1] > 1 else tf.concat([1.0 - output, output], axis=1)
@@ -47,13 +69,11 @@ class ServingModel(tf.Module):
         return {"scores": scores, "classes": classes}
 
     def _predict(self, transformed: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        return self._model(
-            {name: tf.cast(transformed[name], tensor.dtype) for name, tensor in self._model.input.items()},
-            training=False,
-        )
+        specs = self._infer.structured_input_signature[1]
+        return self._infer(**{name: tf.cast(transformed[name], spec.dtype) for name, spec in specs.items()})[OUTPUT]
 
     def _transformed(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._transform(tf.io.parse_example(examples, self._spec))
+        return self._transform.apply_transform_model(tf.io.parse_example(examples, self._spec))
 
 
 def export(model: keras.Model, transform: tft.TFTransformOutput, label_column: str, classes: Sequence[str], path: str) -> None:

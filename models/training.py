@@ -75,6 +75,11 @@ def fit(
             f"Training diverged: the loss became {history.history['loss'][-1]} in epoch {len(history.history['loss'])}. "
             f"Lower `fit.learning_rate` (now {config.learning_rate}) or look for extreme values in the numeric features."
         )
+    if not any(map(_is_finite, history.history["val_loss"])):
+        raise ValueError(
+            "The eval loss was never a number, so no epoch is the best. "
+            "Look for missing or extreme labels and numeric features in the eval split."
+        )
     return history
 
 

@@ -7,7 +7,7 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 import yaml
@@ -55,20 +55,22 @@ class PipelineConfig(_Section):
     """One complete experiment."""
 
     name: str = pydantic.Field(..., pattern=r"^[a-z][a-z0-9-]{0,62}$", description="Lower-case letters, digits and dashes.")
-    task: str
-    data: CsvData
+    task: str = pydantic.Field(..., description="Which kind of data: a key of `pipeline.tasks.TASKS`.")
+    data: CsvData = pydantic.Field(..., description="Where the rows are and how they are split.")
     schema_file: str | None = pydantic.Field(
         None, description="Curated schema (.pbtxt), relative to the config; default: inferred."
     )
-    label: Label
+    label: Label = pydantic.Field(..., description="What to predict.")
     features: dict[Annotated[str, pydantic.Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")], Feature] = pydantic.Field(
-        ..., min_length=1
+        ..., min_length=1, description="Model inputs by name, each with a kind."
     )
-    model: pydantic.SerializeAsAny[pydantic.BaseModel] = pydantic.Field(None, validate_default=True)
-    fit: FitConfig = FitConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    gates: tuple[Gate, ...]
-    compression: CompressionConfig | None = None
+    model: pydantic.SerializeAsAny[pydantic.BaseModel] = pydantic.Field(
+        None, validate_default=True, description="Size of the network; its keys depend on the task."
+    )
+    fit: FitConfig = pydantic.Field(FitConfig(), description="How the model is trained.")
+    evaluation: EvaluationConfig = pydantic.Field(EvaluationConfig(), description="What is measured.")
+    gates: tuple[Gate, ...] = pydantic.Field(..., description="What a model must hold to be pushed; at least one.")
+    compression: CompressionConfig | None = pydantic.Field(None, description="The edge model; default: none is made.")
 
     @pydantic.field_validator("task")
     @classmethod
@@ -189,8 +191,9 @@ def validate(model: type[pydantic.BaseModel], values: Any, path: Path, section: 
       ConfigError: every mistake with its place in the file.
     """
     if not isinstance(values, dict):
+        place = ": ".join([str(path), *section])
         raise ConfigError(
-            f"{path}: expected keys and values, found {type(values).__name__}. See configs/taxi.yaml for an example."
+            f"{place}: expected keys and values, found {type(values).__name__}. See configs/taxi.yaml for an example."
         )
     try:
         return model.model_validate(values)
@@ -218,7 +221,10 @@ def _override(values: Any, override: str) -> None:
         raise ConfigError(f"--set {override}: expected key.path=value, such as fit.epochs=3.")
     *parents, last = key.split(".")
     target = functools.reduce(lambda node, part: _child(node, part, override), parents, values)
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: '{text}' is not YAML: {getattr(error, 'problem', error)}.") from error
     if isinstance(target, list):
         target[_position(target, last, override)] = value
     elif isinstance(target, dict):
@@ -238,22 +244,22 @@ def _child(node: Any, part: str, override: str) -> Any:
 
 
 def _position(values: list, part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(values):
+    if not part.isdecimal() or int(part) >= len(values):
         raise ConfigError(f"--set {override}: '{part}' is no position in a list of {len(values)}.")
     return int(part)
 
 
 def _explain(model: type[pydantic.BaseModel], detail: Mapping[str, Any], values: Any, section: Sequence[str]) -> str:
     """Put one pydantic error into a sentence: place, expected, found, cure."""
-    # Tags of unions appear in the location but not in the file.
-    location, node = [], values
+    # Tags of unions appear in the location but not in the file: right after the mapping whose `kind` they are.
+    location, node, tag = [], values, None
     for part in detail["loc"]:
-        if isinstance(node, (dict, list)) and not _has(node, part) and detail["type"] not in ("missing", "extra_forbidden"):
-            continue
-        if isinstance(node, dict) and not _has(node, part) and part == node.get("kind"):
+        is_tag, tag = part == tag, None
+        if is_tag or (not _has(node, part) and detail["type"] not in ("missing", "extra_forbidden")):
             continue
         location.append(str(part))
         node = node[part] if _has(node, part) else None
+        tag = node.get("kind") if isinstance(node, dict) else None
     place = ".".join([*section, *location])
     found = detail.get("input")
     if detail["type"] == "missing":
@@ -283,10 +289,12 @@ def _known_keys(root: type[pydantic.BaseModel], parents: Sequence[str]) -> list[
     """Keys that may stand below a path of the config, as far as the types tell without a value."""
     model: Any = root
     for part in parents:
-        field = model.model_fields.get(part)
-        model = field.annotation if field else None
-        if not (isinstance(model, type) and issubclass(model, pydantic.BaseModel)):
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        # An optional section has one model among its types; a union of kinds has several.
+        models = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, pydantic.BaseModel)]
+        if len(models) != 1:
             return []
+        (model,) = models
     return list(model.model_fields)
 
 

@@ -40,6 +40,7 @@ def write_package(
     metadata = {
         "schema_version": 1,
         **EdgeModel(content).describe(),
+        "missing_values": "no value, an empty text and NaN are missing; a categorical number is looked up as text, 3.0 as '3'",
         "features": describe(settings.features, transform),
         "label": {"column": settings.label.column, "kind": settings.label.kind, "classes": list(classes)},
         "output": _output_meaning(settings.label.kind, classes),

@@ -78,14 +78,10 @@ def read_evaluation(uri: str, kind: Kind, simple_baseline: Mapping[str, float]) 
 
 
 def _results_by_model(uri: str) -> dict[str, list]:
-    loaded = tfma.load_eval_results(uri, mode=tfma.constants.UNKNOWN_EVAL_MODE) if _has_several_models(uri) else None
-    if loaded is None:
+    names = [spec.name for spec in tfma.load_eval_result(uri).config.model_specs]
+    if len(names) == 1:  # TFMA leaves out the name of an only model
         return {CANDIDATE: tfma.load_eval_result(uri).slicing_metrics}
-    return {result.model_name: result.slicing_metrics for result in loaded.get_results()}
-
-
-def _has_several_models(uri: str) -> bool:
-    return len(tfma.load_eval_result(uri).config.model_specs) > 1
+    return {name: tfma.load_eval_result(uri, model_name=name).slicing_metrics for name in names}
 
 
 def _overall(slices: Sequence[SliceMetrics]) -> Mapping[str, float]:

@@ -13,40 +13,43 @@ from models.heads import Kind
 from models.metrics import METRICS, loss_of
 
 
+DECIMALS = 6
+
+
 class _Gate(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
     kind: str
-    metric: str
+    metric: str = pydantic.Field(..., description="Name of a metric of the label's kind.")
 
 
 class BoundGate(_Gate):
     """The metric over the whole eval split is good enough."""
 
     kind: Literal["bound"]
-    bound: float
+    bound: float = pydantic.Field(..., description="Worst value that passes.")
 
 
 class BlessedGate(_Gate):
     """Not worse than the latest blessed model by more than max_loss; passed when there is none yet."""
 
     kind: Literal["blessed"]
-    max_loss: float = pydantic.Field(0.0, ge=0)
+    max_loss: float = pydantic.Field(0.0, ge=0, description="In the metric's unit.")
 
 
 class SimpleBaselineGate(_Gate):
     """Better than the linear model trained in the same run, by at least min_gain."""
 
     kind: Literal["simple_baseline"]
-    min_gain: float = pydantic.Field(0.0, ge=0)
+    min_gain: float = pydantic.Field(0.0, ge=0, description="In the metric's unit.")
 
 
 class WorstSliceGate(_Gate):
     """The metric in the worst slice is good enough; slices with fewer examples are too noisy to judge."""
 
     kind: Literal["worst_slice"]
-    slice: tuple[str, ...] = pydantic.Field(..., min_length=1)
-    bound: float
-    min_examples: int = pydantic.Field(100, ge=1)
+    slice: tuple[str, ...] = pydantic.Field(..., min_length=1, description="One of `evaluation.slices`.")
+    bound: float = pydantic.Field(..., description="Worst value that passes.")
+    min_examples: int = pydantic.Field(100, ge=1, description="Smaller slices are not judged.")
 
 
 Gate = Annotated[BoundGate | BlessedGate | SimpleBaselineGate | WorstSliceGate, pydantic.Field(discriminator="kind")]
@@ -104,13 +107,15 @@ def _result(
     gate: _Gate, evaluation: Evaluation, value: float | None, bound: float, slice_name: str | None = None
 ) -> GateResult:
     higher = METRICS[evaluation.kind][gate.metric].higher_is_better
-    passed = value is not None and math.isfinite(value) and (value >= bound if higher else value <= bound)
+    # Judged as shown: a value that reads the same as its bound passes.
+    value, bound = _rounded(value), round(bound, DECIMALS)
+    passed = value is not None and (value >= bound if higher else value <= bound)
     name = gate.metric if gate.kind == "bound" else f"{gate.metric} ({_TITLES[gate.kind]})"
-    return GateResult(name, slice_name, f"{'>=' if higher else '<='} {bound:.6g}", _rounded(value), passed)
+    return GateResult(name, slice_name, f"{'>=' if higher else '<='} {bound:.{DECIMALS}g}", value, passed)
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(float(value), 6)
+    return None if value is None or not math.isfinite(value) else round(float(value), DECIMALS)
 
 
 def _judge_bound(gate: BoundGate, evaluation: Evaluation) -> GateResult:
@@ -131,7 +136,8 @@ def _judge_simple_baseline(gate: SimpleBaselineGate, evaluation: Evaluation) -> 
 
 
 def _judge_worst_slice(gate: WorstSliceGate, evaluation: Evaluation) -> GateResult:
-    judged = [s for s in evaluation.slices if s.columns == gate.slice and s.examples >= gate.min_examples]
+    # TFMA sorts the columns of a slice by name.
+    judged = [s for s in evaluation.slices if s.columns == tuple(sorted(gate.slice)) and s.examples >= gate.min_examples]
     # A metric that is not defined in a slice (one class only) says nothing about it.
     judged = [s for s in judged if math.isfinite(s.metrics.get(gate.metric, math.nan))]
     if not judged:
@@ -143,7 +149,7 @@ def _judge_worst_slice(gate: WorstSliceGate, evaluation: Evaluation) -> GateResu
 def _shifted(metric: str, evaluation: Evaluation, reference: Mapping[str, float], gain: float) -> float:
     """Return the value that is better than the reference by `gain`."""
     sign = 1 if METRICS[evaluation.kind][metric].higher_is_better else -1
-    return reference[metric] + sign * gain
+    return reference.get(metric, math.nan) + sign * gain
 
 
 _TITLES = {"blessed": "vs blessed", "simple_baseline": "vs linear", "worst_slice": "worst slice"}

@@ -72,7 +72,7 @@ def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutp
         return record | {"vocabulary": vocabulary_file(name), "vocabulary_size": size, "rule": rule}
     if isinstance(feature, IntegerCategorical):
         unset = f"{MISSING_ID} when x is missing"
-        rule = f"input = x + 1 for 0 <= x < {feature.num_values}, {feature.num_values + 1} for any other x; {unset}"
+        rule = f"input = x + 1 for whole x in [0, {feature.num_values}), {feature.num_values + 1} for any other x; {unset}"
         return record | {"num_values": feature.num_values, "rule": rule}
     if isinstance(feature, Cyclical):
         period = PERIODS[feature.period]

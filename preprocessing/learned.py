@@ -28,7 +28,14 @@ class TransformProbe:
         at_zero, at_far = self._evaluate(column, output, np.array([0.0, _FAR]))
         far = float(np.log1p(np.float32(_FAR))) if log else _FAR
         deviation = far / (float(at_far) - float(at_zero))
-        return -float(at_zero) * deviation, deviation
+        mean = -float(at_zero) * deviation
+        # The mean is now as exact as its own float32; seen from nearby it is as exact as the deviation's.
+        near = np.float32(np.copysign(np.expm1(abs(mean)), mean) if log else mean)
+        if self._spec[column].dtype == tf.int64:
+            near = np.round(near)
+        at_near = self._evaluate(column, output, np.array([near]))[0]
+        near = np.copysign(np.log1p(abs(float(near))), near) if log else near
+        return float(near) - float(at_near) * deviation, deviation
 
     def boundaries(self, column: str, output: str, first_id: int, num_buckets: int) -> list[float]:
         """Return the smallest value of each bucket but the first, ascending; buckets that no value reaches are left out.

@@ -22,12 +22,17 @@ def as_float(column: Column) -> tf.Tensor:
 
 
 def as_text(column: Column) -> tf.Tensor:
-    """Return string (batch, 1), "" where the value is missing; whole floats (3.0) read as integers ("3")."""
+    """Return string (batch, 1), "" where the value is missing or NaN; whole floats (3.0) read as integers ("3")."""
 
     def spell(values: tf.Tensor) -> tf.Tensor:
         if values.dtype == tf.string:
             return values
-        return tf.strings.as_string(tf.cast(values, tf.int64))
+        if values.dtype.is_integer:
+            return tf.strings.as_string(values)
+        whole = tf.logical_and(tf.equal(values, tf.floor(values)), tf.abs(values) < 2.0**63)
+        integer = tf.strings.as_string(tf.cast(tf.where(whole, values, tf.zeros_like(values)), tf.int64))
+        text = tf.where(whole, integer, tf.strings.as_string(values, shortest=True))
+        return tf.where(tf.math.is_nan(values), "", text)
 
     return _dense(column, spell, "")
 
@@ -71,9 +76,9 @@ def bucket_ids(x: tf.Tensor, missing: tf.Tensor, num_buckets: int) -> tf.Tensor:
 
 
 def integer_ids(x: tf.Tensor, missing: tf.Tensor, num_values: int) -> tf.Tensor:
-    """Return int64 (batch, 1): 0 where missing, value + 1 for values in [0, num_values), num_values + 1 for any other."""
+    """Return int64 (batch, 1): 0 where missing, value + 1 for integers in [0, num_values), num_values + 1 for others."""
     value = tf.cast(tf.where(missing, tf.zeros_like(x), x), tf.int64)
-    known = tf.logical_and(value >= 0, value < num_values)
+    known = tf.logical_and(tf.logical_and(value >= 0, value < num_values), tf.equal(tf.cast(value, x.dtype), x))
     ids = tf.where(known, value + 1, tf.fill(tf.shape(value), tf.constant(num_values + 1, tf.int64)))
     return tf.where(missing, tf.zeros_like(ids) + MISSING_ID, ids)
 
@@ -93,7 +98,10 @@ def vocabulary_ids(text: tf.Tensor, name: str, top_k: int | None, num_oov_bucket
     """
     missing = tf.equal(text, "")
     vocabulary = tft.vocabulary(
-        tf.boolean_mask(text, tf.logical_not(missing)), top_k=top_k, frequency_threshold=min_count, vocab_filename=name
+        tf.boolean_mask(text, tf.logical_not(missing)),
+        top_k=top_k,
+        frequency_threshold=min_count if min_count > 1 else None,  # TFT warns of a threshold of 1
+        vocab_filename=name,
     )
     ids = tft.apply_vocabulary(text, vocabulary, num_oov_buckets=num_oov_buckets)
     return tf.where(missing, tf.zeros_like(ids) + MISSING_ID, ids + 1)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from preprocessing import ops
 from preprocessing.features import (
+    ID_VALUED,
     PERIODS,
     Bucketized,
     Categorical,
@@ -47,7 +48,11 @@ def transform(inputs: Mapping[str, ops.Column], features: Features) -> dict[str,
                 f"Feature '{name}' reads column '{column}', which the data's schema does not have: {sorted(inputs)}."
             )
         outputs.update(_encode(name, feature, inputs[column]))
+    with_ids = sorted(name for name, feature in features.items() if isinstance(feature, ID_VALUED) and name not in crossed)
     for name, cross in crossed.items():
+        for part in cross.of:
+            if part not in with_ids:
+                raise ValueError(f"Feature '{name}' crosses '{part}', which has no ids. Features with ids: {with_ids}.")
         ids = [outputs[transformed_name(part)] for part in cross.of]
         outputs[transformed_name(name)] = ops.cross_ids(ids, cross.num_buckets)
     return outputs

@@ -10,6 +10,8 @@ import pydantic
 import tensorflow as tf
 import tf_keras as keras
 
+from models import serving
+
 Variant = Literal["float32", "float16", "dynamic", "int8"]
 REFERENCE: Variant = "float32"
 
@@ -72,7 +74,8 @@ def convert(model: keras.Model, variant: Variant, representative: Mapping[str, n
     Raises:
       ValueError: no representative examples for int8.
     """
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    function, variables = serving.inference_function(model)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], variables)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if variant != REFERENCE:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -95,17 +95,17 @@ def _measured(
         types = edge.tensor_types()
         _check_acted(variant, types)
         labels, outputs = tflite.scores(edge, evaluation())
+        measured = replace(
+            report,
+            size_bytes=len(content),
+            gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
+            metrics=evaluate(kind, metrics, labels, outputs),
+            latency_us=edge.latency_us({name: x[:1] for name, x in representative.items()}),
+            sparsity=sparsity(model),
+            tensor_types=types,
+        )
     except Exception as error:  # the converter raises whatever its passes raise: a failed variant, not a failed run
         return replace(report, error=f"{type(error).__name__}: {error}"), None
-    measured = replace(
-        report,
-        size_bytes=len(content),
-        gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
-        metrics=evaluate(kind, metrics, labels, outputs),
-        latency_us=edge.latency_us({name: x[:1] for name, x in representative.items()}),
-        sparsity=sparsity(model),
-        tensor_types=types,
-    )
     return measured, content
 
 

@@ -29,10 +29,11 @@ class EdgeModel:
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ValueError(
-                f"The stock TFLite interpreter refuses the model: {error}. Only builtin operators run on devices."
+                f"The stock TFLite interpreter refuses the model: {str(error).strip()}. Only builtin operators run on devices."
             ) from error
-        self._inputs = {_plain(d["name"]): d for d in self._interpreter.get_input_details()}
-        self._outputs = self._interpreter.get_output_details()
+        signature = self._interpreter.get_signature_runner()
+        self._inputs: dict[str, dict[str, Any]] = signature.get_input_details()
+        self._outputs: dict[str, dict[str, Any]] = signature.get_output_details()
         self._batch_size = 1
 
     def predict(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -46,7 +47,8 @@ class EdgeModel:
         for name, detail in self._inputs.items():
             self._interpreter.set_tensor(detail["index"], _quantized(features[name], detail))
         self._interpreter.invoke()
-        return _dequantized(self._interpreter.get_tensor(self._outputs[0]["index"]), self._outputs[0])
+        (output,) = self._outputs.values()
+        return _dequantized(self._interpreter.get_tensor(output["index"]), output)
 
     def latency_us(self, example: Mapping[str, np.ndarray], num_runs: int = 300) -> float:
         """Return the median time of one single-example inference after warm-up, in microseconds, on one thread."""
@@ -68,7 +70,7 @@ class EdgeModel:
         """Return every input and output: name, dtype, shape (-1 for the batch), scale and zero point (None in float)."""
         return {
             "inputs": [_describe(name, detail) for name, detail in self._inputs.items()],
-            "outputs": [_describe(_plain(detail["name"]), detail) for detail in self._outputs],
+            "outputs": [_describe(name, detail) for name, detail in self._outputs.items()],
         }
 
 
@@ -79,11 +81,6 @@ def scores(model: EdgeModel, batches: Iterable[tuple[Mapping[str, np.ndarray], n
         labels.append(np.asarray(label).reshape(-1))
         outputs.append(model.predict({name: np.asarray(x) for name, x in features.items()}))
     return np.concatenate(labels), np.concatenate(outputs)
-
-
-def _plain(tensor_name: str) -> str:
-    """`serving_default_fare_xf:0` is `fare_xf` to everybody else."""
-    return tensor_name.removeprefix("serving_default_").split(":")[0]
 
 
 def _quantized(x: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:

@@ -29,17 +29,19 @@ ARROW_TYPES = {
 
 
 def infer_type(cells: pa.Array) -> ColumnType:
-    """Return the narrowest type that holds every non-empty cell; text that is not UTF-8 is TEXT too."""
+    """Return the narrowest type that holds every non-empty cell; TEXT too for numbers beyond float32 and what is not UTF-8."""
     present = _present(cells)
     if not len(present):
         return ColumnType.EMPTY
     text = _as_text(present)
     if text is None:
         return ColumnType.TEXT
-    for column_type, arrow_type in ((ColumnType.INTEGER, pa.int64()), (ColumnType.FLOAT, pa.float64())):
-        if _try_cast(text, arrow_type) is not None:
-            return column_type
-    return ColumnType.TEXT
+    if _try_cast(text, pa.int64()) is not None:
+        return ColumnType.INTEGER
+    numbers = _try_cast(text, pa.float64())
+    if numbers is None or _too_large(numbers):
+        return ColumnType.TEXT
+    return ColumnType.FLOAT
 
 
 def infer_number_type(cells: pa.Array) -> ColumnType:
@@ -52,10 +54,10 @@ def infer_number_type(cells: pa.Array) -> ColumnType:
 
 
 def unusable_numbers(cells: pa.Array) -> dict[int, str]:
-    """Return {position: what is wrong} for cells that are not empty and not finite numbers; "nan" counts as missing."""
+    """Return {position: what is wrong} for cells that are no finite float32 and not empty either; "nan" counts as missing."""
     text = _as_text(_present(cells))
     numbers = None if text is None else _try_cast(text, pa.float64())
-    if numbers is not None and not pc.any(pc.is_inf(numbers)).as_py():
+    if numbers is not None and not pc.any(pc.is_inf(numbers.cast(pa.float32()))).as_py():
         return {}
     wrong = {}
     for position, cell in enumerate(cells.to_pylist()):
@@ -64,7 +66,18 @@ def unusable_numbers(cells: pa.Array) -> dict[int, str]:
             wrong[position] = f"holds '{_printable(cell)}', not a number"
         elif math.isinf(value):
             wrong[position] = f"holds '{_printable(cell)}': infinite"
+        elif abs(value) > np.finfo(np.float32).max:
+            wrong[position] = f"holds '{_printable(cell)}': beyond a 32-bit float"
     return wrong
+
+
+def missing(cells: pa.Array, column_type: ColumnType) -> list[int]:
+    """Return the positions of cells without a value: empty, or "nan" in a column of floats."""
+    floats = column_type is ColumnType.FLOAT
+    # What starts like this in a column of floats is NaN, or no number at all: "nan", "-NaN", "nan(1)".
+    return [
+        i for i, cell in enumerate(cells.to_pylist()) if not cell or (floats and cell.lower().lstrip(b"-").startswith(b"nan"))
+    ]
 
 
 def invalid_text(cells: pa.Array) -> dict[int, str]:
@@ -135,6 +148,11 @@ def _number(cell: bytes) -> int | float | None:
         if (value := _try_cast(decoded, arrow_type)) is not None:
             return value[0].as_py()
     return None
+
+
+def _too_large(numbers: pa.Array) -> bool:
+    """Tell whether a finite number becomes infinite as float32, which is what a tf.Example holds."""
+    return pc.any(pc.and_(pc.is_inf(numbers.cast(pa.float32())), pc.is_finite(numbers))).as_py()
 
 
 def _type_of(value: int | float | None) -> ColumnType:

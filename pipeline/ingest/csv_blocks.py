@@ -17,7 +17,7 @@ BLOCK_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be used; rows are counted as a spreadsheet does, so the header is row 1."""
+    """A row that cannot be used; rows are counted as a spreadsheet does: the header is row 1. Blank lines are no rows."""
 
     file: str
     row: int
@@ -73,12 +73,16 @@ def read_blocks(path: str) -> Iterator[Block]:
 
     Yields:
       Blocks of rows, every column as pa.binary(); quoting, embedded newlines and a byte-order mark are taken care of.
+
+    Raises:
+      DataError: a quote is never closed, so that the rest of the file is one value.
     """
     rejects = _Rejects(path)
     reader = _open(path, rejects)
     next_row = 2
     skipped: set[int] = set()  # the reader works ahead: a reject may belong to a later block
-    for batch in reader:
+    last_value = b""
+    for batch in _batches(reader, path):
         bad = rejects.take()
         skipped.update(row.row for row in bad)
         rows: list[int] = []
@@ -86,9 +90,12 @@ def read_blocks(path: str) -> Iterator[Block]:
             if next_row not in skipped:
                 rows.append(next_row)
             next_row += 1
+        if rows:
+            last_value = batch.columns[-1][-1].as_py()
         yield Block(path, rows, batch, bad)
     if last := rejects.take():
         yield Block(path, [], _no_rows(reader.schema), last)
+    _check_closed(path, next_row - 1, last_value, rejects.last)
 
 
 class _Rejects:
@@ -97,10 +104,12 @@ class _Rejects:
     def __init__(self, path: str):
         self._path = path
         self._rows: list[BadRow] = []
+        self.last: BadRow | None = None
 
     def __call__(self, row: csv.InvalidRow) -> str:
         reason = f"{row.actual_columns} fields, expected {row.expected_columns}"
-        self._rows.append(BadRow(self._path, row.number, reason, row.text))
+        self.last = BadRow(self._path, row.number, reason, row.text)
+        self._rows.append(self.last)
         return "skip"
 
     def take(self) -> list[BadRow]:
@@ -118,6 +127,39 @@ def _open(path: str, rejects: _Rejects) -> csv.CSVStreamingReader:
     rejects.take()
     as_bytes = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()), strings_can_be_null=False)
     return csv.open_csv(open_file(path), read_options=read, parse_options=parse, convert_options=as_bytes)
+
+
+def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from reader
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{path} cannot be read as CSV: {error}. Is a quote never closed, or a row longer than {BLOCK_BYTES} bytes?"
+        ) from error
+
+
+def _check_closed(path: str, row: int, value: bytes, reject: BadRow | None) -> None:
+    """Raise if the file ends inside quotes: pyarrow takes all that follows the opening quote for one value.
+
+    Args:
+      path: the file.
+      row: number of the last row with the right number of fields.
+      value: its last value.
+      reject: the last row with another number of fields.
+    """
+    if reject and reject.row > row:
+        row, is_open = reject.row, "\n" in reject.text and reject.text.count('"') % 2 == 1
+    else:
+        is_open = b"\n" in value and not _tail(path).rstrip().endswith(b'"')
+    if is_open:
+        raise DataError(f"{path} row {row}: a quote is never closed, so the rest of the file is one value. Close or double it.")
+
+
+def _tail(path: str, size_bytes: int = 4096) -> bytes:
+    with open_file(path) as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - size_bytes))
+        return file.read()
 
 
 def _no_rows(schema: pa.Schema) -> pa.RecordBatch:

@@ -70,9 +70,11 @@ def ingest(
       writers: {split: where its examples go}.
 
     Raises:
-      DataError: too many unusable rows, files that differ in their header, a label that cannot be learned.
+      DataError: too many unusable rows, files that differ in their header, no label, one that cannot be learned.
     """
     header = _common_header(files)
+    if contract.label.column not in header:
+        raise DataError(f"{files[0]} has no column '{contract.label.column}', the label. Its columns: {', '.join(header)}.")
     types = _infer_types(files, header, contract)
     report = IngestReport(types={name: types[name].name.lower() for name in header})
     labels: collections.Counter[bytes] = collections.Counter()
@@ -158,7 +160,7 @@ def _set_aside(block: Block, contract: Contract, types: Mapping[str, ColumnType]
         else:
             found = {i: f"column '{name}' {what}" for i, what in columns.unusable_numbers(cells).items()}
         if name == contract.label.column:
-            found |= {i: f"the label '{name}' is empty" for i, cell in enumerate(cells.to_pylist()) if not cell}
+            found = dict.fromkeys(columns.missing(cells, types[name]), f"the label '{name}' is empty") | found
         reasons = found | reasons
     if not reasons:
         return block.batch, block.bad

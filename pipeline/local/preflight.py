@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import ConfigError, DataError
 from pipeline.ingest.csv_blocks import read_blocks, read_header
 from pipeline.ingest.source import base_and_pattern, list_files, resolve_package
+from preprocessing.features import Crossed, column_of
 
 
 def check_data(config: PipelineConfig) -> None:
@@ -21,7 +23,7 @@ def check_data(config: PipelineConfig) -> None:
     base, pattern = base_and_pattern(path)
     files = list_files(base, pattern)
     if not files:
-        what = "does not exist" if path == os.path.join(base, pattern) or "*" not in path else "matches no file"
+        what = "matches no file" if glob.has_magic(path) else "does not exist"
         raise ConfigError(f"data.path: {config.data.path} {what if not os.path.isdir(path) else 'holds no .csv file'}.")
     try:
         header = read_header(files[0])
@@ -48,6 +50,6 @@ def _used_by(config: PipelineConfig, column: str) -> str:
     if column == config.label.column:
         return "label.column"
     for name, feature in config.features.items():
-        if (getattr(feature, "column", None) or name) == column:
+        if not isinstance(feature, Crossed) and column_of(name, feature) == column:
             return f"features.{name}"
     return "evaluation.slices"

@@ -48,7 +48,7 @@ def run(options: RunOptions) -> int:
       The exit code, as in the README.
     """
     with redirected_output() as output:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
             return _Run(options, output).run()
         except ConfigError as error:
@@ -60,6 +60,8 @@ def run(options: RunOptions) -> int:
         except KeyboardInterrupt:
             print("interrupted before the first stage", file=output.screen)
             return EXIT_INTERRUPTED
+        finally:
+            signal.signal(signal.SIGTERM, previous)
 
 
 class _Run:

@@ -119,7 +119,7 @@ def _stage_table(summary: Mapping[str, Any]) -> Table:
 def _gate_table(summary: Mapping[str, Any]) -> Table:
     table = Table("gate", "slice", "bound", "value", "", title="Gates", title_justify="left")
     for gate in summary["gates"]:
-        value = "none" if gate["value"] is None else f"{gate['value']:.4f}"
+        value = "none" if gate["value"] is None else f"{gate['value']:.4f}".replace("-0.0000", "0.0000")
         table.add_row(gate["name"], gate["slice"] or "", gate["bound"], value, _verdict(gate["passed"]))
     return table
 

@@ -1,0 +1,78 @@
+"""How tests run a pipeline, and what a run left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run left behind."""
+
+    code: int
+    output: str
+    root: Path
+    summary: dict[str, Any]
+
+    @classmethod
+    def read(cls, code: int, output: str, root: Path) -> Finished:
+        """Read the summary of the newest run, now: later runs move `latest`."""
+        file = root / "runs" / "latest" / "summary.json"
+        return cls(code, output, root, json.loads(file.read_text()) if file.exists() else {})
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {stage["id"]: stage["state"] for stage in self.summary["stages"]}
+
+    def folder(self, stage: str, key: str) -> Path:
+        """The newest output of a stage."""
+        return max((self.root / "artifacts" / stage / key).iterdir(), key=lambda path: int(path.name))
+
+
+def run_cli(folder: Path, *arguments: object, root: Path) -> Finished:
+    """Run `python runner_local.py run ...` of a checkout, as a user would."""
+    command = [sys.executable, "runner_local.py", "run", "--root", root, *arguments]
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    return Finished.read(done.returncode, done.stdout, root)
+
+
+def run_here(config: Path, root: Path, *overrides: str, fresh: bool = False, as_json: bool = False) -> Finished:
+    """Run in this process: without the imports a new process pays."""
+    from pipeline.local.run import RunOptions, run
+
+    printed = root.parent / f"{root.name}.output.txt"
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with captured_descriptors(printed):
+        code = run(RunOptions(config, root, overrides, fresh, as_json))
+    return Finished.read(code, printed.read_text(), root)
+
+
+@contextlib.contextmanager
+def captured_descriptors(path: Path) -> Iterator[None]:
+    """Send descriptor 1 to a file."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    with path.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 1)
+            os.close(saved)

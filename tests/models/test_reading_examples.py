@@ -1,0 +1,104 @@
+"""Transformed TFRecords as tf.data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import datasets
+from preprocessing.features import EncodedFeature
+
+SPEC = datasets.ExampleSpec(
+    (EncodedFeature("point_xf", "point", width=2), EncodedFeature("position_xf", "position", num_ids=100)), "label_xf", tf.int64
+)
+NUM_EXAMPLES = 53
+
+
+def _example(position: int) -> bytes:
+    features = {
+        "point_xf": tf.train.Feature(float_list=tf.train.FloatList(value=[position, -position])),
+        "position_xf": tf.train.Feature(int64_list=tf.train.Int64List(value=[position])),
+        "label_xf": tf.train.Feature(int64_list=tf.train.Int64List(value=[position % 2])),
+        "unused_xf": tf.train.Feature(float_list=tf.train.FloatList(value=[1.0])),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+@pytest.fixture(scope="module", params=["GZIP", ""])
+def files(request, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Write 53 examples into three files, gzipped or not."""
+    folder: Path = tmp_path_factory.mktemp("records")
+    paths = [str(folder / f"part-{i}{'.gz' if request.param else ''}") for i in range(3)]
+    for i, path in enumerate(paths):
+        with tf.io.TFRecordWriter(path, request.param or None) as writer:
+            for position in range(i, NUM_EXAMPLES, 3):
+                writer.write(_example(position))
+    return paths
+
+
+def positions(dataset: tf.data.Dataset) -> list[int]:
+    """Go through one epoch."""
+    return [int(x) for features, _ in dataset for x in features["position_xf"][:, 0]]
+
+
+def test_every_example_comes_once_an_epoch_in_the_order_of_the_files(files):
+    dataset = datasets.read(files, SPEC, batch_size=8)
+    first = positions(dataset)
+    assert sorted(first) == list(range(NUM_EXAMPLES))
+    assert positions(dataset) == first
+    assert positions(datasets.read(files[::-1], SPEC, batch_size=8)) == first
+
+
+def test_shuffled_epochs_hold_every_example_once_in_a_new_order(files):
+    dataset = datasets.read(files, SPEC, batch_size=8, shuffle_seed=1)
+    epochs = [positions(dataset) for _ in range(3)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(NUM_EXAMPLES))] * 3
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_the_seed_fixes_the_order_of_every_epoch(files):
+    def two_epochs(seed: int) -> list[list[int]]:
+        dataset = datasets.read(files, SPEC, batch_size=8, shuffle_seed=seed)
+        return [positions(dataset), positions(dataset)]
+
+    assert two_epochs(1) == two_epochs(1)
+    assert two_epochs(1) != two_epochs(2)
+
+
+def test_last_batch_is_kept(files):
+    sizes = [len(label) for _, label in datasets.read(files, SPEC, batch_size=8)]
+    assert sizes == [8] * 6 + [5]
+
+
+def test_batches_hold_int32_ids_float32_numbers_and_the_label(files):
+    features, label = next(iter(datasets.read(files, SPEC, batch_size=8)))
+    assert sorted(features) == ["point_xf", "position_xf"]
+    assert (features["position_xf"].dtype, features["position_xf"].shape) == (tf.int32, (8, 1))
+    assert (features["point_xf"].dtype, features["point_xf"].shape) == (tf.float32, (8, 2))
+    assert (label.dtype, label.shape) == (tf.int64, (8, 1))
+    position = features["position_xf"].numpy().astype(np.float32)
+    np.testing.assert_array_equal(features["point_xf"], np.hstack([position, -position]))
+    np.testing.assert_array_equal(label, position % 2)
+
+
+def test_no_files_are_an_error():
+    with pytest.raises(ValueError) as caught:
+        datasets.read([], SPEC, batch_size=8)
+    assert str(caught.value) == "No transformed examples to read: the list of files is empty."
+
+
+@pytest.mark.parametrize(("wanted", "taken"), [(10, 10), (1000, NUM_EXAMPLES)])
+def test_take_gives_at_most_the_wanted_number_of_examples(files, wanted: int, taken: int):
+    features, label = datasets.take(datasets.read(files, SPEC, batch_size=8, shuffle_seed=3), wanted)
+    assert features["point_xf"].shape == (taken, 2)
+    assert label.shape == (taken, 1)
+    assert len(set(features["position_xf"][:, 0])) == taken
+
+
+def test_files_of_two_compressions_are_an_error():
+    with pytest.raises(ValueError) as caught:
+        datasets.read(["b.gz", "a"], SPEC, batch_size=8)
+    assert str(caught.value) == ("Some files end in .gz and some do not: ['a', 'b.gz']. Give files of one compression.")
