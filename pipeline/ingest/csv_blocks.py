@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from pipeline.errors import DataError
-from pipeline.ingest.source import open_file
+from pipeline.ingest.source import is_remote, open_file
 
 BLOCK_BYTES = 8 << 20
 
@@ -44,14 +46,13 @@ def read_header(path: str) -> list[str]:
     Raises:
       DataError: the file is empty, is not text, or names a column twice or not at all.
     """
-    with open_file(path) as file:
-        first = file.read(1 << 20)
+    first = _first_bytes(path)
     if not first.strip(b"\xef\xbb\xbf\r\n\t "):
         raise DataError(f"{path} is empty. Expected a header line and rows.")
     if b"\n" not in first.strip() and b"\r" not in first.strip():
         raise DataError(f"{path} has a header line but no rows.")
     try:
-        names = _open(path, _Rejects(path)).schema.names
+        names = _names(first, _Rejects(path))
     except pa.ArrowInvalid as error:
         raise DataError(
             f"{path} cannot be read as CSV: {error}. Expected comma-separated UTF-8 text with a header line."
@@ -118,15 +119,26 @@ class _Rejects:
 
 
 def _open(path: str, rejects: _Rejects) -> csv.CSVStreamingReader:
-    # One thread: only then does pyarrow know the number of a rejected row.
-    read = csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
-    parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=rejects)
-    source = open_file(path)
-    names = csv.open_csv(source, read_options=read, parse_options=parse).schema.names
-    source.close()
+    as_bytes = dict.fromkeys(_names(_first_bytes(path), rejects), pa.binary())
     rejects.take()
-    as_bytes = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()), strings_can_be_null=False)
-    return csv.open_csv(open_file(path), read_options=read, parse_options=parse, convert_options=as_bytes)
+    return csv.open_csv(
+        open_file(path) if is_remote(path) else pa.OSFile(path),
+        # One thread: only then does pyarrow know the number of a rejected row.
+        read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=rejects),
+        convert_options=csv.ConvertOptions(column_types=as_bytes, strings_can_be_null=False),
+    )
+
+
+def _names(first: bytes, rejects: _Rejects) -> list[str]:
+    options = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=rejects)
+    return csv.open_csv(pa.BufferReader(first), csv.ReadOptions(use_threads=False), options).schema.names
+
+
+def _first_bytes(path: str) -> bytes:
+    """Return enough of a file to hold its header."""
+    with open_file(path) as file:
+        return file.read(1 << 20)
 
 
 def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBatch]:
@@ -136,6 +148,11 @@ def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBat
         raise DataError(
             f"{path} cannot be read as CSV: {error}. Is a quote never closed, or a row longer than {BLOCK_BYTES} bytes?"
         ) from error
+    finally:
+        if is_remote(path):
+            # Dropping a reader waits for its thread, which waits for the interpreter's lock to read from a Python file.
+            with contextlib.suppress(pa.ArrowInvalid):
+                collections.deque(reader, maxlen=0)
 
 
 def _check_closed(path: str, row: int, value: bytes, reject: BadRow | None) -> None:

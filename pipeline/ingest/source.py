@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import importlib.util
+import io
 import os
 from typing import BinaryIO
 
@@ -61,8 +62,35 @@ def list_files(base: str, pattern: str) -> list[str]:
 
 def open_file(path: str) -> BinaryIO:
     """Open a local or remote file for reading bytes."""
-    if is_remote(path):
+    return io.BufferedReader(_RemoteFile(path), 1 << 20) if is_remote(path) else open(path, "rb")
+
+
+class _RemoteFile(io.RawIOBase):
+    """TensorFlow's GFile as a file object of Python: pyarrow asks for more than a GFile has."""
+
+    def __init__(self, path: str):
         import tensorflow as tf
 
-        return tf.io.gfile.GFile(path, "rb")
-    return open(path, "rb")
+        self._file = tf.io.gfile.GFile(path, "rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._file.seek(offset, whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -69,3 +69,52 @@ def test_unknown_module_is_an_error() -> None:
     with pytest.raises(ValueError) as caught:
         code_digest("models.no_such_module")
     assert str(caught.value) == "'models.no_such_module' is no module of this project (pipeline, models, preprocessing)."
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "runner_local", "pipeline.entrypoints.training.run_fn"])
+def test_module_of_another_project_and_function_are_errors(name: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        code_digest(name)
+    assert str(caught.value) == f"'{name}' is no module of this project (pipeline, models, preprocessing)."
+
+
+def test_digest_does_not_depend_on_where_the_project_lies(
+    checkout: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = {stage: code_digest(*modules) for stage, modules in STAGES.items()}
+    monkeypatch.setattr(digests, "ROOT", repository)
+    assert {stage: code_digest(*modules) for stage, modules in STAGES.items()} == copied
+    assert len(set(copied.values())) == len(STAGES)
+
+
+def test_module_counts_like_its_name_and_order_does_not() -> None:
+    assert code_digest(digests) == code_digest("pipeline.code_digest")
+    assert code_digest("models.tabular", "models.heads") == code_digest("models.heads", "models.tabular")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import models.leaf",
+        "import models.leaf as other",
+        "from models import leaf",
+        "from models.leaf import VALUE",
+        "from . import leaf",
+        "from .leaf import VALUE",
+        "def late():\n    from models import leaf",
+    ],
+)
+def test_import_of_any_form_is_followed(checkout: Path, line: str) -> None:
+    (checkout / "models" / "root.py").write_text(f"{line}\n")
+    (checkout / "models" / "leaf.py").write_text("VALUE = 1\n")
+    before = code_digest("models.root")
+    (checkout / "models" / "leaf.py").write_text("VALUE = 2\n")
+    assert code_digest("models.root") != before
+
+
+def test_modules_that_import_each_other_are_followed(checkout: Path) -> None:
+    (checkout / "models" / "ping.py").write_text("import models.pong\n")
+    (checkout / "models" / "pong.py").write_text("import models.ping\n")
+    before = code_digest("models.ping")
+    (checkout / "models" / "pong.py").write_text("import models.ping  # edited\n")
+    assert code_digest("models.ping") != before

@@ -104,3 +104,39 @@ def test_slices_by_two_columns_are_found_in_any_order() -> None:
 def test_every_gate_gives_one_result_in_order() -> None:
     gates = [AUC_090, BoundGate(kind="bound", metric="log_loss", bound=0.2)]
     assert [r.name for r in judge(gates, binary({"auc": 0.95, "log_loss": 0.1}))] == ["auc", "log_loss"]
+
+
+@pytest.mark.parametrize("candidate", [{}, {"auc": math.nan}, {"auc": -math.inf}])
+@pytest.mark.parametrize(
+    "gate",
+    [BlessedGate(kind="blessed", metric="auc", max_loss=9.0), SimpleBaselineGate(kind="simple_baseline", metric="auc")],
+)
+def test_comparison_without_a_number_fails(gate: BlessedGate | SimpleBaselineGate, candidate: dict) -> None:
+    (result,) = judge([gate], binary(candidate, {"auc": 0.5}))
+    assert (result.value, result.passed) == (None, False)
+
+
+@pytest.mark.parametrize("reference", [{}, {"auc": math.nan}])
+@pytest.mark.parametrize(
+    "gate", [BlessedGate(kind="blessed", metric="auc"), SimpleBaselineGate(kind="simple_baseline", metric="auc")]
+)
+def test_nothing_passes_against_a_reference_that_is_not_a_number(
+    gate: BlessedGate | SimpleBaselineGate, reference: dict
+) -> None:
+    (result,) = judge([gate], Evaluation("binary", {"auc": 0.99}, reference, reference, ()))
+    assert (result.bound, result.value, result.passed) == (">= nan", 0.99, False)
+
+
+@pytest.mark.parametrize(
+    ("auc", "value", "passed"), [(0.8999999, 0.9, True), (0.8999994, 0.899999, False), (0.899999, 0.899999, False)]
+)
+def test_value_passes_when_it_reads_like_its_bound(auc: float, value: float, passed: bool) -> None:
+    (result,) = judge([AUC_090], binary({"auc": auc}))
+    assert (result.value, result.passed) == (value, passed)
+
+
+def test_result_is_a_row_of_plain_values() -> None:
+    (result,) = judge(
+        [BoundGate(kind="bound", metric="rmse", bound=12.5)], Evaluation("regression", {"rmse": 13}, None, {}, ())
+    )
+    assert result.to_dict() == {"name": "rmse", "slice": None, "bound": "<= 12.5", "value": 13.0, "passed": False}

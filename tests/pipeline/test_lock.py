@@ -46,3 +46,23 @@ def test_lock_is_free_again_after_use(tmp_path: Path) -> None:
     for _ in range(2):
         with root_lock(tmp_path):
             pass
+
+
+def test_refusal_does_not_disturb_the_holder(holder: subprocess.Popen, tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(RootLockedError, match=f"Process {holder.pid} is running"), root_lock(tmp_path):
+            pass
+    assert holder.poll() is None
+
+
+def test_another_root_is_free(holder: subprocess.Popen, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with root_lock(tmp_path / "other"):
+        assert (tmp_path / "other" / ".lock").read_text() == str(os.getpid())
+
+
+def test_lock_goes_with_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), root_lock(tmp_path):
+        raise KeyError
+    with root_lock(tmp_path):
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 import threading
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from pipeline.publishing import publish
 
@@ -81,3 +84,61 @@ def test_copy_that_fails_half_way_leaves_no_version_and_no_rubbish(tmp_path: Pat
         publish(model(tmp_path / "b", "b"), str(destination))
     assert len(copied) == 1
     assert versions(destination) == ["1"]
+
+
+@pytest.mark.parametrize("change", ["renamed", "moved", "added"])
+def test_file_of_another_name_is_other_content(tmp_path: Path, change: str) -> None:
+    source = Path(model(tmp_path / "a"))
+    publish(str(source), str(tmp_path / "pushed"))
+    if change == "added":
+        (source / "empty").touch()
+    else:
+        (source / "variables" / "data").rename(source / ("variables/other" if change == "renamed" else "data"))
+    assert publish(str(source), str(tmp_path / "pushed")) == str(tmp_path / "pushed" / "2")
+
+
+def test_file_that_cannot_be_copied_leaves_an_empty_folder(tmp_path: Path) -> None:
+    source = Path(model(tmp_path / "a"))
+    (source / "broken").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(shutil.Error, match="broken"):
+        publish(str(source), str(tmp_path / "pushed"))
+    assert versions(tmp_path / "pushed") == []
+
+
+def test_version_is_whole_when_it_becomes_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename, seen = Path.rename, []
+
+    def watched(self: Path, target: Path) -> Path:
+        files = sorted(str(path.relative_to(self)) for path in self.rglob("*") if path.is_file())
+        seen.append((files, [name for name in versions(target.parent) if not name.startswith(".")]))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    publish(model(tmp_path / "a"), str(tmp_path / "pushed"))
+    assert seen == [(["saved_model.pb", "variables/data"], [])]
+    assert versions(tmp_path / "pushed") == ["1"]
+
+
+@pytest.fixture
+def remote() -> Iterator[str]:
+    """A folder on TensorFlow's in-memory file system: reached as gs:// is."""
+    folder = f"ram://{uuid.uuid4().hex}"
+    yield folder
+    tf.io.gfile.rmtree(folder)
+
+
+def test_versions_count_on_remote_storage_too(tmp_path: Path, remote: str) -> None:
+    assert publish(model(tmp_path / "a"), remote) == f"{remote}/1"
+    assert publish(model(tmp_path / "same"), f"{remote}/") == f"{remote}/1"
+    assert publish(model(tmp_path / "b", "b"), f"{remote}/") == f"{remote}/2"
+    with tf.io.gfile.GFile(f"{remote}/2/variables/data") as file:
+        assert file.read() == "b"
+
+
+def test_remote_version_gets_the_file_that_servers_look_for_last(tmp_path: Path, remote: str) -> None:
+    source = Path(model(tmp_path / "a"))
+    (source / "zzz").symlink_to(tmp_path / "nowhere")  # after saved_model.pb by name; cannot be copied
+    with pytest.raises(tf.errors.NotFoundError, match="zzz"):
+        publish(str(source), remote)
+    assert tf.io.gfile.exists(f"{remote}/1/variables/data")
+    assert not tf.io.gfile.exists(f"{remote}/1/saved_model.pb")

@@ -84,3 +84,43 @@ def test_dataflow_gets_its_workers_and_account(tmp_path: Path) -> None:
     assert "--max_num_workers=9" in args
     assert "--service_account_email=me@my-project.iam.gserviceaccount.com" in args
     assert load(tmp_path).pipeline("taxi", []).beam_pipeline_args[0] == "--runner=DirectRunner"
+
+
+@pytest.mark.parametrize("bucket", ["gs://my-bucket/", "gs://my-bucket/folder", "gs://My-Bucket", "s3://my-bucket"])
+def test_bucket_of_another_form_is_refused(tmp_path: Path, bucket: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, bucket=bucket)
+    pattern = "^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$"
+    assert str(caught.value) == f"{tmp_path}/runtime.yaml: bucket: string should match pattern '{pattern}', found '{bucket}'."
+
+
+@pytest.mark.parametrize(
+    ("dataflow", "message"),
+    [
+        ({"max_worker": 3}, "dataflow.max_worker: unknown key 'max_worker'. Did you mean 'max_workers'?"),
+        ({"max_workers": 0}, "dataflow.max_workers: input should be greater than or equal to 1, found 0."),
+    ],
+)
+def test_mistake_inside_dataflow_names_its_place(tmp_path: Path, dataflow: dict, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, dataflow=dataflow)
+    assert str(caught.value) == f"{tmp_path}/runtime.yaml: {message}"
+
+
+def test_folder_of_packages_may_end_in_a_slash(tmp_path: Path) -> None:
+    assert load(tmp_path, site_packages="/opt/packages/").data_path("package://tfx/a/b.csv") == "/opt/packages/tfx/a/b.csv"
+
+
+def test_dataflow_arguments_are_complete_and_name_the_same_image(tmp_path: Path) -> None:
+    dataflow = {"machine_type": "n2-standard-2", "max_workers": 3, "disk_size_gb": 20}
+    assert load(tmp_path, dataflow=dataflow).pipeline("taxi", []).beam_pipeline_args == [
+        "--runner=DataflowRunner",
+        "--project=my-project",
+        "--region=europe-west4",
+        "--temp_location=gs://my-bucket/dataflow",
+        f"--sdk_container_image={VALID['image']}",
+        "--experiments=use_runner_v2",
+        "--worker_machine_type=n2-standard-2",
+        "--max_num_workers=3",
+        "--disk_size_gb=20",
+    ]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from pipeline.errors import DataError
 from pipeline.ingest import csv_blocks
@@ -184,3 +188,55 @@ def test_a_row_longer_than_a_block_is_refused(csv_file, monkeypatch: pytest.Monk
         list(read_blocks(path))
     assert str(caught.value).startswith(f"{path} cannot be read as CSV: straddling object straddles two block boundaries")
     assert str(caught.value).endswith("Is a quote never closed, or a row longer than 32 bytes?")
+
+
+ABANDON = """
+import sys
+from pipeline.ingest import csv_blocks
+csv_blocks.BLOCK_BYTES = 1000
+for i in range(400):
+    blocks = csv_blocks.read_blocks(sys.argv[1])
+    next(blocks)
+    del blocks
+print("done")
+"""
+
+
+def test_a_reader_can_be_dropped_half_way(csv_file, repository: Path):
+    """With a Python file underneath, pyarrow's reading thread and the one that drops the reader wait for each other."""
+    path = csv_file(b"a,b\n" + b"1,2\n" * 100_000)
+    done = subprocess.run(
+        [sys.executable, "-c", ABANDON, path],
+        env=os.environ | {"PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "done\n", done.stderr
+
+
+@pytest.fixture
+def remote_file():
+    """A file on TensorFlow's in-memory file system: read as gs:// is."""
+    path = "ram://ingest-test/data.csv"
+    tf.io.gfile.makedirs("ram://ingest-test")
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(b'a,b\n1,"x\ny"\n2\n' + b"3,z\n" * 50)
+    yield path
+    tf.io.gfile.rmtree("ram://ingest-test")
+
+
+def test_remote_files_are_read_like_local_ones(remote_file: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 32)
+    assert read_header(remote_file) == ["a", "b"]
+    assert rows_of(remote_file) == {2: (b"1", b"x\ny"), **dict.fromkeys(range(4, 54), (b"3", b"z"))}
+    assert [(bad.row, bad.text) for bad in bad_rows(remote_file)] == [(3, "2")]
+
+
+def test_a_remote_reader_can_be_dropped_half_way(remote_file: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 32)
+    for _ in range(20):
+        blocks = read_blocks(remote_file)
+        assert next(blocks).rows[0] == 2
+        blocks.close()
