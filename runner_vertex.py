@@ -24,6 +24,9 @@ def compile_(
     """Write a Vertex AI pipeline job. Needs no credentials and no network."""
     from pipeline.errors import ConfigError
 
+    if not output.parent.is_dir():
+        typer.echo(f"--output: the folder {output.parent} does not exist.", err=True)
+        raise typer.Exit(2)
     try:
         from pipeline.config import load_config
 

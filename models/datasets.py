@@ -73,6 +73,16 @@ def _parser(spec: ExampleSpec):
     return parse
 
 
+def label_moments(dataset: tf.data.Dataset) -> tuple[float, float]:
+    """Return mean and standard deviation of the label in one pass; the deviation is 1 where the label is constant."""
+    count, total, squares = 0, 0.0, 0.0
+    for _, label in dataset.as_numpy_iterator():
+        values = label.astype(np.float64)
+        count, total, squares = count + values.size, total + values.sum(), squares + np.square(values).sum()
+    mean = total / count
+    return mean, float(np.sqrt(max(squares / count - mean**2, 0.0))) or 1.0
+
+
 def take(dataset: tf.data.Dataset, num_examples: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the first examples as arrays: {name: (n, width)} and label (n, 1), n <= num_examples."""
     inputs, labels = zip(*dataset.unbatch().batch(num_examples).take(1).as_numpy_iterator(), strict=True)

@@ -24,6 +24,18 @@ class KnownClassCrossentropy(keras.losses.Loss):
         return tf.where(label < 0, tf.zeros_like(losses), losses)
 
 
+class ScaledSquaredError(keras.losses.Loss):
+    """Squared error in units of the label's standard deviation, so that rates and penalties mean the same for any unit."""
+
+    def __init__(self, scale: float):
+        super().__init__()
+        self._scale = scale
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Return float32 (batch,) from (batch, 1) each, in the label's unit."""
+        return tf.reduce_mean(tf.square((tf.cast(y_true, y_pred.dtype) - y_pred) / self._scale), axis=-1)
+
+
 @dataclass(frozen=True)
 class Head:
     """The output of a model.
@@ -31,10 +43,14 @@ class Head:
     Attributes:
       kind: the label's kind.
       num_classes: 2 for binary, the number of classes for multiclass, 0 for regression.
+      offset: for regression, the label's mean in the training split: where predictions start.
+      scale: for regression, its standard deviation, in the label's unit.
     """
 
     kind: Kind
     num_classes: int = 0
+    offset: float = 0.0
+    scale: float = 1.0
 
     @property
     def units(self) -> int:
@@ -48,10 +64,16 @@ class Head:
             return keras.losses.BinaryCrossentropy()
         if self.kind == "multiclass":
             return KnownClassCrossentropy()
-        return keras.losses.MeanSquaredError()
+        return ScaledSquaredError(self.scale)
 
     def output(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Return probabilities (batch, units), or for regression the predicted number, from features (batch, width)."""
-        activation = {"binary": "sigmoid", "multiclass": "softmax", "regression": None}[self.kind]
         # Float32 whatever the precision policy: probabilities lose meaning in half precision.
-        return keras.layers.Dense(self.units, activation=activation, dtype="float32", name="output")(x)
+        return self.activate(keras.layers.Dense(self.units, dtype="float32", name="logits")(x))
+
+    def activate(self, logits: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the same from logits (batch, units)."""
+        if self.kind == "regression":
+            return keras.layers.Rescaling(self.scale, self.offset, dtype="float32", name="output")(logits)
+        activation = "sigmoid" if self.kind == "binary" else "softmax"
+        return keras.layers.Activation(activation, dtype="float32", name="output")(logits)

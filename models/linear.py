@@ -31,8 +31,7 @@ def build(features: Sequence[EncodedFeature], head: Head) -> keras.Model:
         x = keras.layers.Concatenate()(numeric) if len(numeric) > 1 else numeric[0]
         terms.append(keras.layers.Dense(head.units, use_bias=False, kernel_initializer="zeros")(x))
     logits = keras.layers.Add()(terms) if len(terms) > 1 else terms[0]
-    activation = {"binary": "sigmoid", "multiclass": "softmax", "regression": "linear"}[head.kind]
-    return keras.Model(inputs, keras.layers.Activation(activation)(_Bias()(logits)), name="linear")
+    return keras.Model(inputs, head.activate(_Bias()(logits)), name="linear")
 
 
 class _Bias(keras.layers.Layer):

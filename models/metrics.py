@@ -46,9 +46,9 @@ def multiclass_accuracy(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def multiclass_log_loss(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Mean cross-entropy in nats; an unknown class (-1) counts as probability 0; scores (n, classes)."""
+    """Mean cross-entropy in nats; an unknown class (-1) adds nothing, as in training and TFMA; scores (n, classes)."""
     p = scores[np.arange(len(labels)), np.maximum(labels, 0)].astype(np.float64)
-    return float(-np.mean(np.log(np.clip(np.where(labels < 0, 0.0, p), EPSILON, 1.0))))
+    return float(-np.mean(np.log(np.clip(np.where(labels < 0, 1.0, p), EPSILON, 1.0))))
 
 
 def rmse(labels: np.ndarray, scores: np.ndarray) -> float:

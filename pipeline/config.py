@@ -137,6 +137,8 @@ def _check_features(features: Mapping[str, Feature], label: Label) -> None:
         if not isinstance(feature, Crossed):
             if column_of(name, feature) == label.column:
                 raise ValueError(f"features.{name}: reads the label's column '{label.column}'. A label is no feature.")
+            if name == label.column:
+                raise ValueError(f"features.{name}: has the name of the label's column. Give it another name.")
             continue
         for part in feature.of:
             if part not in features:
@@ -172,7 +174,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> PipelineConf
 
 def _with_typed_model(values: Any, path: Path) -> Any:
     """Validate the `model:` section by its task's own type, so that a mistake in it is placed like any other."""
-    if not isinstance(values, dict) or values.get("task") not in TASKS:
+    if not isinstance(values, dict) or not isinstance(values.get("task"), str) or values["task"] not in TASKS:
         return values
     model = validate(TASKS[values["task"]].model_config, values.get("model") or {}, path, ("model",))
     return values | {"model": model}
@@ -202,9 +204,19 @@ def validate(model: type[pydantic.BaseModel], values: Any, path: Path, section: 
         raise ConfigError(f"{path}: " + "\n".join(lines)) from None
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, not a silent loss of the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge"]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(problem=f"key '{twice[0]}' stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text("utf-8"))
+        return yaml.load(path.read_text("utf-8"), _UniqueKeys)
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist.") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -40,7 +40,9 @@ def _section(model: type[pydantic.BaseModel], seen: set[type]) -> Iterator[str]:
         default = "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
         if field.annotation is pydantic.BaseModel:
             default = "the task's own"
-        rows.append(f"| `{name}` | {_type(field.annotation)} | {default} | {field.description or ''} |")
+        rows.append(
+            f"| `{name}` | {_type(field.annotation)} | {default} | {(field.description or '').replace('|', chr(92) + '|')} |"
+        )
     yield "\n".join(rows)
     for child in dict.fromkeys(nested):
         if child not in seen:

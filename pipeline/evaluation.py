@@ -12,11 +12,12 @@ from pipeline.gates import Evaluation, SliceMetrics
 from preprocessing.features import transformed_name
 
 CANDIDATE, BASELINE = "candidate", "baseline"
+MEAN_LABEL = "mean_label"
 
 # Our metric name -> TFMA's class. TFMA has no root of the mean squared error: read_evaluation takes it.
 _TFMA_CLASSES: dict[Kind, dict[str, str]] = {
     "binary": {"auc": "AUC", "accuracy": "BinaryAccuracy", "log_loss": "BinaryCrossEntropy"},
-    "multiclass": {"accuracy": "SparseCategoricalAccuracy", "log_loss": "SparseCategoricalCrossentropy"},
+    "multiclass": {"accuracy": "SparseCategoricalAccuracy", "log_loss": "CategoricalCrossEntropy"},
     "regression": {"rmse": "MeanSquaredError", "mae": "MeanAbsoluteError"},
 }
 
@@ -45,11 +46,16 @@ def eval_config(kind: Kind, label_column: str, metrics: Iterable[str], slices: I
             tfma.ModelSpec(name=BASELINE, is_baseline=True, **common),
         ],
         metrics_specs=[
-            tfma.MetricsSpec(metrics=specs, binarize=binarize),
+            tfma.MetricsSpec(metrics=[*specs, *_class_share(kind)], binarize=binarize),
             tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount")]),
         ],
         slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=list(columns)) for columns in slices)],
     )
+
+
+def _class_share(kind: Kind) -> list[tfma.MetricConfig]:
+    """Return what tells whether a slice has both classes: without them TFMA gives an AUC of 0 instead of none."""
+    return [tfma.MetricConfig(class_name="MeanLabel", config=f'{{"name": "{MEAN_LABEL}"}}')] if kind == "binary" else []
 
 
 def read_evaluation(uri: str, kind: Kind, simple_baseline: Mapping[str, float]) -> Evaluation:
@@ -91,14 +97,19 @@ def _overall(slices: Sequence[SliceMetrics]) -> Mapping[str, float]:
 def _slice_metrics(key: tuple, outputs: Mapping, kind: Kind) -> SliceMetrics:
     names = set(_TFMA_CLASSES[kind])
     values: dict[str, float] = {}
-    examples = 0
+    examples, mean_label = 0, math.nan
     for by_sub_key in outputs.values():  # one output of the model: its name is ''
         for metrics in by_sub_key.values():
             for name, value in metrics.items():
                 if name == "example_count":
                     examples = int(value["doubleValue"])
+                elif name == MEAN_LABEL:
+                    mean_label = float(value["doubleValue"])
                 elif name in names:
                     values[name] = _number(name, value.get("doubleValue", math.nan))
+    if mean_label in (0.0, 1.0):
+        values.pop("auc", None)
+    values = {name: value for name, value in values.items() if math.isfinite(value)}
     return SliceMetrics(tuple(column for column, _ in key), tuple(_text(value) for _, value in key), examples, values)
 
 

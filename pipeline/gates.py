@@ -12,12 +12,11 @@ import pydantic
 from models.heads import Kind
 from models.metrics import METRICS, loss_of
 
-
 DECIMALS = 6
 
 
 class _Gate(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: str
     metric: str = pydantic.Field(..., description="Name of a metric of the label's kind.")
 
@@ -107,11 +106,16 @@ def _result(
     gate: _Gate, evaluation: Evaluation, value: float | None, bound: float, slice_name: str | None = None
 ) -> GateResult:
     higher = METRICS[evaluation.kind][gate.metric].higher_is_better
-    # Judged as shown: a value that reads the same as its bound passes.
-    value, bound = _rounded(value), round(bound, DECIMALS)
-    passed = value is not None and (value >= bound if higher else value <= bound)
+    passed = value is not None and math.isfinite(value) and _holds(value, bound, higher)
     name = gate.metric if gate.kind == "bound" else f"{gate.metric} ({_TITLES[gate.kind]})"
-    return GateResult(name, slice_name, f"{'>=' if higher else '<='} {bound:.{DECIMALS}g}", value, passed)
+    return GateResult(name, slice_name, f"{'>=' if higher else '<='} {bound:.{DECIMALS}g}", _rounded(value), passed)
+
+
+def _holds(value: float, bound: float, higher_is_better: bool) -> bool:
+    # The bound may itself be a sum: its last digits are noise.
+    if math.isclose(value, bound, rel_tol=1e-9):
+        return True
+    return value > bound if higher_is_better else value < bound
 
 
 def _rounded(value: float | None) -> float | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pipeline.ingest.source import is_remote
 
-# Servers look for this file to decide that a version is complete: on storage without renames it goes last.
-LAST_FILE = "saved_model.pb"
+# What readers look for to decide that a version is complete: on storage without renames these go last.
+LAST_FILES = ("saved_model.pb", "SHA256SUMS")
 
 
 def publish(source: str, destination: str) -> str:
@@ -53,7 +53,7 @@ def _publish_local(source: str, destination: Path, version: int) -> str:
 
 
 def _publish_remote(source: str, target: str) -> str:
-    files = sorted(_files(source), key=lambda name: (name == LAST_FILE, name))
+    files = sorted(_files(source), key=lambda name: (name in LAST_FILES, name))
     for name in files:
         _gfile().makedirs(os.path.dirname(f"{target}/{name}"))
         _gfile().copy(os.path.join(source, name), f"{target}/{name}")

@@ -18,9 +18,8 @@ class Runtime(Protocol):
     def strategy(self) -> Kind:
         """The tf.distribute strategy of the Trainer."""
 
-    @property
-    def push_root(self) -> str:
-        """Folder of the pushed models, a sub-folder for each kind."""
+    def push_folder(self, name: str) -> str:
+        """Return the folder of the pushed models of a pipeline."""
 
     def data_path(self, path: str) -> str:
         """Return where the stages will find data that the config names."""

@@ -16,7 +16,7 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from pipeline.code_digest import code_digest
-from pipeline.components import compressor, example_gen, model_gate, publisher
+from pipeline.components import compressor, data_gate, example_gen, model_gate, publisher, schema
 from pipeline.components.compressor import Compressor, CompressSettings
 from pipeline.components.data_gate import DataGate
 from pipeline.components.example_gen import CsvExampleGen
@@ -29,7 +29,7 @@ from pipeline.entrypoints.training import TrainSettings
 from pipeline.entrypoints.transforming import TransformSettings
 from pipeline.evaluation import eval_config
 from pipeline.ingest.csv_ingest import Contract
-from pipeline.ingest.source import base_and_pattern
+from pipeline.ingest.source import base_and_pattern, content_digest
 from pipeline.runtime import Runtime
 from pipeline.tasks import TASKS
 
@@ -59,18 +59,19 @@ def ingest(config: PipelineConfig, runtime: Runtime) -> CsvExampleGen:
     base, pattern = base_and_pattern(runtime.data_path(config.data.path))
     contract = Contract(label=config.label, number_columns=config.number_columns, max_bad_rows=config.data.max_bad_rows)
     weights: dict[str, int] = {TRAIN: config.data.split[TRAIN], EVAL: config.data.split[EVAL]}
-    return CsvExampleGen(base, pattern, contract, weights, code_digest(example_gen)).with_id("ExampleGen")
+    digests = {"code_digest": code_digest(example_gen), "data_digest": content_digest(base, pattern)}
+    return CsvExampleGen(base, pattern, contract, weights, digests).with_id("ExampleGen")
 
 
 def validate(data: CsvExampleGen, schema_file: str | None) -> Checked:
     """Compare the data with the schema and stop on anomalies. Without a schema file one is inferred, for a first look."""
     statistics = StatisticsGen(examples=data.outputs["examples"])
     if schema_file:
-        schema_stage = CuratedSchema(text=Path(schema_file).read_text("utf-8"))
+        schema_stage = CuratedSchema(text=Path(schema_file).read_text("utf-8"), code_digest=code_digest(schema))
     else:
         schema_stage = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=False)
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema_stage.outputs["schema"])
-    gate = DataGate(anomalies=validator.outputs["anomalies"])
+    gate = DataGate(anomalies=validator.outputs["anomalies"], code_digest=code_digest(data_gate))
     return Checked(statistics, schema_stage, validator, gate)
 
 
@@ -135,14 +136,14 @@ def compress(trained: Trainer, transformed: Transform, config: PipelineConfig, r
     )
 
 
-def push(trained: Trainer, judged: Judged, edge: Compressor | None, runtime: Runtime) -> list[BaseComponent]:
-    """Push the blessed models: the SavedModel for a server and, if there is one, the edge package."""
-    blessing = judged.gate.outputs["blessing"]
+def push(trained: Trainer, judged: Judged, edge: Compressor | None, folder: str) -> list[BaseComponent]:
+    """Push the blessed models below a folder: the SavedModel for a server and, if there is one, the edge package."""
+    blessing, digest = judged.gate.outputs["blessing"], code_digest(publisher)
     pushers: list[Pusher | EdgePusher] = [
-        publisher.model_pusher(trained.outputs["model"], blessing, f"{runtime.push_root}/saved_model")
+        publisher.model_pusher(trained.outputs["model"], blessing, f"{folder}/saved_model", digest)
     ]
     if edge:
-        pushers.append(EdgePusher(edge.outputs["edge_model"], blessing, f"{runtime.push_root}/edge"))
+        pushers.append(EdgePusher(edge.outputs["edge_model"], blessing, f"{folder}/edge", digest))
     return pushers
 
 

@@ -78,7 +78,7 @@ class BinaryLabel(_Declared):
 
     kind: Literal["binary"]
     column: str = pydantic.Field(..., min_length=1)
-    positive: int | str = pydantic.Field(1, description="The value of the positive class.")
+    positive: pydantic.StrictInt | pydantic.StrictStr = pydantic.Field(1, description="The value of the positive class.")
 
 
 class MulticlassLabel(_Declared):
@@ -136,7 +136,8 @@ class EncodedFeature:
       feature: name of the feature in the config.
       width: last dimension; the tensor has shape (batch, width).
       num_ids: for ids, how many there are (ids lie in [0, num_ids)); None for float values.
-      derived: whether it restates other inputs to save a model work: buckets of a number, a cross of ids.
+      derived: whether it restates other inputs to save a model work: buckets of a column that is a
+        numeric feature as well, a cross of ids.
     """
 
     name: str
@@ -153,18 +154,20 @@ def encoded_features(features: Features, vocabulary_size: Callable[[str], int]) 
       features: as declared in the config.
       vocabulary_size: gives the number of values in the vocabulary of a categorical feature.
     """
-    return [encoded for name, feature in features.items() for encoded in _encoded(name, feature, vocabulary_size)]
+    return [encoded for name in features for encoded in _encoded(name, features, vocabulary_size)]
 
 
-def _encoded(name: str, feature: Feature, vocabulary_size: Callable[[str], int]) -> Iterator[EncodedFeature]:
-    own = transformed_name(name)
+def _encoded(name: str, features: Features, vocabulary_size: Callable[[str], int]) -> Iterator[EncodedFeature]:
+    own, feature = transformed_name(name), features[name]
     if isinstance(feature, Numeric):
         yield EncodedFeature(own, name)
         yield EncodedFeature(transformed_name(name, "missing"), name)
     elif isinstance(feature, Cyclical):
         yield EncodedFeature(own, name, width=2)
     elif isinstance(feature, Bucketized):
-        yield EncodedFeature(own, name, num_ids=1 + feature.num_buckets, derived=True)
+        as_number = {column_of(other, f) for other, f in features.items() if isinstance(f, Numeric)}
+        restates = column_of(name, feature) in as_number
+        yield EncodedFeature(own, name, num_ids=1 + feature.num_buckets, derived=restates)
     elif isinstance(feature, Categorical):
         yield EncodedFeature(own, name, num_ids=1 + vocabulary_size(name) + feature.num_oov_buckets)
     elif isinstance(feature, IntegerCategorical):

@@ -25,7 +25,7 @@ EXPECTED_TYPES: dict[Variant, frozenset[str]] = {
 
 
 class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class EdgeGate(_Section):

@@ -4,7 +4,7 @@ import json
 import os
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import ExampleAnomalies
@@ -17,8 +17,9 @@ NUM_SHOWN = 5
 
 
 @component
-def DataGate(anomalies: InputArtifact[ExampleAnomalies], approval: OutputArtifact[DataApproval]):
+def DataGate(anomalies: InputArtifact[ExampleAnomalies], approval: OutputArtifact[DataApproval], code_digest: Parameter[str]):
     """Fail with every anomaly named; otherwise leave an approval that later stages wait for."""
+    del code_digest  # part of the cache key
     found = read_anomalies(anomalies)
     if found:
         more = f"; and {len(found) - NUM_SHOWN} more" if len(found) > NUM_SHOWN else ""

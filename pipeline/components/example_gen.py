@@ -71,18 +71,18 @@ class CsvExampleGen(FileBasedExampleGen):
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, base: str, pattern: str, contract: Contract, split_weights: dict[str, int], code_digest: str):
+    def __init__(self, base: str, pattern: str, contract: Contract, split_weights: dict[str, int], digests: dict[str, str]):
         """Read all files below `base` that match `pattern`.
 
         Args:
           base: folder, local or remote.
-          pattern: glob below it; may hold {SPAN} and {VERSION}.
+          pattern: glob below it.
           contract: what the config says of the data.
           split_weights: {split: weight}.
-          code_digest: of the modules that do the work, so that a change in them is no cache hit.
+          digests: of the code that does the work and of the data, so that a change in them is no cache hit.
         """
         settings = struct_pb2.Struct()
-        settings.update({CONTRACT_KEY: contract.model_dump_json(), "code_digest": code_digest})
+        settings.update({CONTRACT_KEY: contract.model_dump_json(), **digests})
         custom = example_gen_pb2.CustomConfig()
         custom.custom_config.Pack(settings)
         splits = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=n) for name, n in split_weights.items()]

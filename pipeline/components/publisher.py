@@ -58,7 +58,7 @@ def _mark(pushed: Artifact, destination: str | None) -> None:
     pushed.set_string_custom_property(VERSION_PROPERTY, os.path.basename(destination or ""))
 
 
-def model_pusher(model: channel.Channel, blessing: channel.Channel, destination: str) -> Pusher:
+def model_pusher(model: channel.Channel, blessing: channel.Channel, destination: str, code_digest: str) -> Pusher:
     """Return TFX's Pusher with our executor: `<destination>/<version>/saved_model.pb`."""
     return Pusher(
         model=model,
@@ -66,6 +66,7 @@ def model_pusher(model: channel.Channel, blessing: channel.Channel, destination:
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=destination)
         ),
+        custom_config={"code_digest": code_digest},
         custom_executor_spec=executor_spec.ExecutorClassSpec(PusherExecutor),
     )
 
@@ -76,7 +77,10 @@ class _EdgePusherSpec(component_spec.ComponentSpec):
         "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
     }
     OUTPUTS = {"pushed_edge_model": component_spec.ChannelParameter(type=PushedEdgeModel)}
-    PARAMETERS = {"destination": component_spec.ExecutionParameter(type=str)}
+    PARAMETERS = {
+        "destination": component_spec.ExecutionParameter(type=str),
+        "code_digest": component_spec.ExecutionParameter(type=str),
+    }
 
 
 class EdgePusher(base_component.BaseComponent):
@@ -85,11 +89,12 @@ class EdgePusher(base_component.BaseComponent):
     SPEC_CLASS = _EdgePusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(EdgePusherExecutor)
 
-    def __init__(self, edge_model: channel.Channel, blessing: channel.Channel, destination: str):
+    def __init__(self, edge_model: channel.Channel, blessing: channel.Channel, destination: str, code_digest: str):
         spec = _EdgePusherSpec(
             edge_model=edge_model,
             model_blessing=blessing,
             destination=destination,
+            code_digest=code_digest,
             pushed_edge_model=channel.Channel(type=PushedEdgeModel),
         )
         super().__init__(spec=spec)

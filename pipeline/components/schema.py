@@ -9,6 +9,7 @@ from tfx.utils import io_utils
 
 
 @component
-def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]):
+def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str], code_digest: Parameter[str]):
     """Write the schema where TFX components look for it."""
+    del code_digest  # part of the cache key
     io_utils.write_string_file(os.path.join(schema.uri, "schema.pbtxt"), text)

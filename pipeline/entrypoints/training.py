@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -67,6 +68,9 @@ def run_fn(fn_args: FnArgs) -> None:
     strategy, reason = distribution.choose(settings.strategy)
     train = datasets.read(_glob(fn_args.train_files), spec, settings.fit.batch_size, shuffle_seed=settings.fit.seed)
     evaluation = datasets.read(_glob(fn_args.eval_files), spec, settings.fit.batch_size)
+    if head.kind == "regression":
+        offset, scale = datasets.label_moments(train)
+        head = dataclasses.replace(head, offset=offset, scale=scale)
     with strategy.scope():
         model = task.build(task.Config.model_validate(settings.model), spec.features, head)
     history = training.fit(model, head, train, evaluation, settings.fit, fn_args.model_run_dir)

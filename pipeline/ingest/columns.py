@@ -39,7 +39,7 @@ def infer_type(cells: pa.Array) -> ColumnType:
     if _try_cast(text, pa.int64()) is not None:
         return ColumnType.INTEGER
     numbers = _try_cast(text, pa.float64())
-    if numbers is None or _too_large(numbers):
+    if numbers is None or _too_large(numbers) or _merges_ids(numbers):
         return ColumnType.TEXT
     return ColumnType.FLOAT
 
@@ -148,6 +148,13 @@ def _number(cell: bytes) -> int | float | None:
         if (value := _try_cast(decoded, arrow_type)) is not None:
             return value[0].as_py()
     return None
+
+
+def _merges_ids(numbers: pa.Array) -> bool:
+    """Tell whether whole numbers (17031320400.0, an id as pandas writes it) would become others as float32."""
+    values = numbers.to_numpy(zero_copy_only=False)
+    ids = values[(values == np.floor(values)) & (np.abs(values) < 2**53)]
+    return bool(np.any(ids.astype(np.float32).astype(np.float64) != ids))
 
 
 def _too_large(numbers: pa.Array) -> bool:

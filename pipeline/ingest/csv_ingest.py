@@ -94,7 +94,7 @@ def ingest(
             for record in encoder.encode(pa.RecordBatch.from_arrays(lists, header)):
                 writers[name].write(record)
     _check_bad_rows(report, num_rows, contract.max_bad_rows)
-    _check_label(contract.label, labels)
+    _check_label(contract.label, types[contract.label.column], labels)
     if empty := [name for name in split_weights if not report.examples.get(name)]:
         raise DataError(f"Split '{empty[0]}' got none of the {num_rows} rows. Bring more rows, or change `data.split`.")
     return report
@@ -193,8 +193,8 @@ def _check_bad_rows(report: IngestReport, num_rows: int, max_share: float) -> No
     )
 
 
-def _check_label(label: Label, values: Mapping[bytes, int]) -> None:
-    found = sorted(value.decode("utf-8", "replace") for value in values)
+def _check_label(label: Label, column_type: ColumnType, values: Mapping[bytes, int]) -> None:
+    found = sorted({_spelled(value, column_type) for value in values})
     shown = ", ".join(f"'{value}'" for value in found[:NUM_REPORTED]) + (", ..." if len(found) > NUM_REPORTED else "")
     if len(found) < 2:
         raise DataError(f"The label '{label.column}' has only one value: {shown}. There is nothing to learn.")
@@ -209,16 +209,16 @@ def _check_label(label: Label, values: Mapping[bytes, int]) -> None:
             raise DataError(
                 f"The label '{label.column}' is binary but has {len(found)} values: {shown}. Set `label.kind: multiclass`."
             )
-        if not any(_same_value(value, label.positive) for value in found):
+        if str(label.positive) not in found:
             raise DataError(
                 f"The label '{label.column}' is never '{label.positive}' but {shown}. Set `label.positive` to one of them."
             )
 
 
-def _same_value(found: str, positive: int | str) -> bool:
-    if found == str(positive):
-        return True
-    try:
-        return float(found) == float(positive)
-    except ValueError:
-        return False
+def _spelled(cell: bytes, column_type: ColumnType) -> str:
+    """Spell a class as Transform does: 1, 01 and 1.0 are one class in a column of numbers, three in a column of text."""
+    text = cell.decode("utf-8", "replace")
+    if column_type is ColumnType.TEXT:
+        return text
+    number = float(text)
+    return str(int(number)) if number.is_integer() else text

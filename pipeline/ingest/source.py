@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import importlib.util
 import io
 import os
@@ -42,7 +43,9 @@ def base_and_pattern(path: str) -> tuple[str, str]:
     if os.path.isdir(path):
         return os.path.abspath(path), "*.csv"
     absolute = os.path.abspath(path)
-    return os.path.dirname(absolute), os.path.basename(absolute)
+    # A file may be called data[1].csv.
+    name = os.path.basename(absolute)
+    return os.path.dirname(absolute), glob.escape(name) if os.path.isfile(path) else name
 
 
 def is_remote(path: str) -> bool:
@@ -58,6 +61,16 @@ def list_files(base: str, pattern: str) -> list[str]:
 
         return sorted(tf.io.gfile.glob(full))
     return sorted(path for path in glob.glob(full) if os.path.isfile(path))
+
+
+def content_digest(base: str, pattern: str) -> str:
+    """Return a digest of the content of local files, "" for remote ones: TFX's fingerprint sees only size and seconds."""
+    digest = hashlib.sha256()
+    for path in [] if is_remote(base) else list_files(base, pattern):
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 24):
+                digest.update(chunk)
+    return "" if is_remote(base) else digest.hexdigest()
 
 
 def open_file(path: str) -> BinaryIO:

@@ -1,11 +1,11 @@
-"""Runs a compiled pipeline stage by stage with TFX's own launcher, and says truly what became of each."""
+"""Runs a compiled pipeline stage by stage with TFX's own launcher, and says truly what became of it."""
 
 from __future__ import annotations
 
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
+
+from pipeline.errors import PipelineError
 
 State = Literal["ran", "reused", "failed", "not_reached"]
 
@@ -39,13 +41,22 @@ class StageResult:
 class CompiledPipeline:
     """A pipeline as TFX's intermediate representation."""
 
-    def __init__(self, pipeline: Pipeline, run_id: str):
+    def __init__(self, pipeline: Pipeline, run_id: str, run_anew: Sequence[str] = ()):
+        """Compile.
+
+        Args:
+          pipeline: as `build_pipeline` gives it.
+          run_id: unique.
+          run_anew: stages that must not be reused.
+        """
         self._ir: pipeline_pb2.Pipeline = compiler.Compiler().compile(pipeline)
         runtime_parameter_utils.substitute_runtime_parameter(self._ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
         self._deployment = runner_utils.extract_local_deployment_config(self._ir)
         config = self._deployment.metadata_connection_config
         self.metadata_config = getattr(config, config.WhichOneof("connection_config"))
         self._nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in self._ir.nodes}
+        for stage_id in set(run_anew) & set(self._nodes):
+            self._nodes[stage_id].execution_options.caching_options.enable_cache = False
 
     @property
     def stage_ids(self) -> list[str]:
@@ -66,7 +77,7 @@ class CompiledPipeline:
             ).launch()
         except Exception as error:  # whatever a stage raises is that stage's failure
             logging.error("Stage %s failed:\n%s", stage_id, traceback.format_exc())
-            return StageResult(stage_id, "failed", time.monotonic() - start, innermost(error))
+            return StageResult(stage_id, "failed", time.monotonic() - start, cause_of(error))
         seconds = time.monotonic() - start
         execution_id = info.execution_id if info else None
         state = self._state(execution_id)
@@ -83,36 +94,15 @@ class CompiledPipeline:
         return states.get(execution.last_known_state, "failed")
 
 
-def run_stages(
-    compiled: CompiledPipeline, on_start: Callable[[str], None], on_end: Callable[[StageResult], None]
-) -> list[StageResult]:
-    """Run all stages in order; after a failure the rest is not reached.
-
-    Args:
-      compiled: the pipeline.
-      on_start: called with a stage's id before it starts.
-      on_end: called with its result.
-
-    Returns:
-      One result per stage.
-    """
-    results: list[StageResult] = []
-    failed = False
-    for stage_id in compiled.stage_ids:
-        if failed:
-            results.append(StageResult(stage_id, "not_reached"))
-            continue
-        on_start(stage_id)
-        results.append(compiled.launch(stage_id))
-        failed = results[-1].state == "failed"
-        on_end(results[-1])
-    return results
-
-
-def innermost(error: BaseException) -> str:
-    """Return the text of the error at the bottom of a chain, without Beam's "[while running ...]"."""
-    while (cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
-        error = cause
-    text = str(error).split(" [while running")[0].strip()
-    known = type(error).__module__.startswith("pipeline.")
-    return text if known and text else f"{type(error).__name__}: {text}" if text else type(error).__name__
+def cause_of(error: BaseException) -> str:
+    """Return what a user should read of an error: the project's own sentence if there is one, otherwise the innermost cause."""
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    for link in chain:
+        if isinstance(link, PipelineError):
+            return str(link)
+    # Beam adds where it was to the text of what it passes on.
+    text = str(chain[-1]).split(" [while running")[0].strip()
+    name = type(chain[-1]).__name__
+    return f"{name}: {text}" if text else name

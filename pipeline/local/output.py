@@ -13,10 +13,10 @@ from typing import TextIO
 
 
 class RedirectedOutput:
-    """While active, whatever Python or native code prints lands in a file; `screen` still is the terminal."""
+    """While active, whatever Python or native code prints lands in a file; `screen` and `errors` still are the user's."""
 
-    def __init__(self, screen: TextIO, early: TextIO):
-        self.screen = screen
+    def __init__(self, screen: TextIO, errors: TextIO, early: TextIO):
+        self.screen, self.errors = screen, errors
         self._early = early
 
     def log_to(self, path: Path) -> None:
@@ -34,11 +34,15 @@ def redirected_output() -> Iterator[RedirectedOutput]:
     """Send descriptors 1 and 2 to a scratch file, until `log_to` names a better one; restore them in the end."""
     _flush()
     saved = os.dup(1), os.dup(2)
-    with os.fdopen(os.dup(1), "w", buffering=1) as screen, tempfile.TemporaryFile("w+") as early:
+    with (
+        os.fdopen(os.dup(1), "w", buffering=1) as screen,
+        os.fdopen(os.dup(2), "w", buffering=1) as errors,
+        tempfile.TemporaryFile("w+") as early,
+    ):
         _point_at(early.fileno())
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
         try:
-            yield RedirectedOutput(screen, early)
+            yield RedirectedOutput(screen, errors, early)
         finally:
             _flush()
             os.dup2(saved[0], 1)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import logging
+import math
 import platform
 import resource
 import secrets
 import signal
-import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, RootLockedError
 from pipeline.local.lock import root_lock
 from pipeline.local.output import RedirectedOutput, redirected_output
 
+if TYPE_CHECKING:  # imported late at run time: no message should wait for TensorFlow or TFX
+    from pipeline.config import PipelineConfig
+    from pipeline.local.execution import CompiledPipeline, StageResult
+    from pipeline.local.screen import Screen
+
+SCHEMA_VERSION = 1
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_LOCKED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = {
     "succeeded": EXIT_OK,
@@ -48,20 +55,25 @@ def run(options: RunOptions) -> int:
       The exit code, as in the README.
     """
     with redirected_output() as output:
-        previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        previous = signal.signal(signal.SIGTERM, _interrupt)
         try:
             return _Run(options, output).run()
         except ConfigError as error:
-            print(error, file=output.screen)
+            print(error, file=output.errors)
             return EXIT_USAGE
         except RootLockedError as error:
-            print(error, file=output.screen)
+            print(error, file=output.errors)
             return EXIT_LOCKED
         except KeyboardInterrupt:
-            print("interrupted before the first stage", file=output.screen)
+            print("Interrupted before anything ran.", file=output.errors)
             return EXIT_INTERRUPTED
         finally:
             signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(*_: object) -> None:
+    # Not by way of SIGINT, which a background process of a shell script ignores.
+    raise KeyboardInterrupt
 
 
 class _Run:
@@ -77,107 +89,138 @@ class _Run:
           ConfigError: the config or its description of the data is wrong.
           RootLockedError: another run holds the root.
         """
-        # Imported late and through importlib: usage errors should not wait for TensorFlow, nor messages for TFX.
-        config = importlib.import_module("pipeline.config").load_config(self._options.config, self._options.overrides)
-        importlib.import_module("pipeline.local.preflight").check_data(config)
+        from pipeline.config import load_config
+        from pipeline.local.preflight import check_data
+
+        config = load_config(self._options.config, self._options.overrides)
+        check_data(config)
         root = (self._options.root or Path("runs") / config.name).absolute()
         try:
             root.mkdir(parents=True, exist_ok=True)
-            with root_lock(root):
-                return self._run_locked(config, root)
-        except PermissionError as error:
+            (root / ".lock").touch()
+        except OSError as error:
             raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
+        with root_lock(root):
+            return self._run_locked(config, root)
 
-    def _run_locked(self, config: Any, root: Path) -> int:
-        run_id = f"{self._started:%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(2)}"
-        folder = root / "runs" / run_id
+    def _run_locked(self, config: PipelineConfig, root: Path) -> int:
+        summary = self._skeleton(config)
+        folder = root / "runs" / summary["run_id"]
         folder.mkdir(parents=True)
         self._output.log_to(folder / "log.txt")
-        if not self._options.json:
-            print(
-                f"{config.name}: config and data description are fine, loading TFX ...",
-                file=self._output.screen,
-                flush=True,
-            )
-
-        execution = importlib.import_module("pipeline.local.execution")
-        graph = importlib.import_module("pipeline.graph")
-        runtime = importlib.import_module("pipeline.local.runtime").LocalRuntime(root, use_cache=not self._options.fresh)
-        stream = self._output.screen if not self._options.json else None
-        screen = importlib.import_module("pipeline.local.screen").Screen(stream)
-        compiled = execution.CompiledPipeline(graph.build_pipeline(config, runtime), run_id)
-        startup_seconds = time.monotonic() - self._clock
-
-        results: list[Any] = []
-        running: list[str] = []
-
-        def on_start(stage_id: str) -> None:
-            running.append(stage_id)
-            screen.start_stage(stage_id)
-
-        def on_end(result: Any) -> None:
-            results.append(result)
-            screen.end_stage(result)
-
-        status = "interrupted"
-        screen.begin(compiled.stage_ids)
+        self._say(f"{config.name}: config and data description are fine, loading TFX ...")
+        screen = None
         try:
-            execution.run_stages(compiled, on_start, on_end)
-            status = "failed" if any(r.state == "failed" for r in results) else "succeeded"
-        except KeyboardInterrupt:
-            results.append(execution.StageResult(running[-1], "failed", error="interrupted"))
-        finally:
-            screen.end()
-        reached = {r.id for r in results}
-        results += [execution.StageResult(s, "not_reached") for s in compiled.stage_ids if s not in reached]
+            from pipeline.local.screen import Screen
 
-        summary = self._summary(config, run_id, status, results, compiled, root) | {
-            "startup_seconds": round(startup_seconds, 1)
-        }
-        if status == "succeeded" and not all(gate["passed"] for gate in summary["gates"]):
-            summary["status"] = "not_blessed"
+            screen = Screen(None if self._options.json else self._output.screen)
+            summary |= self._run_stages(config, root, summary["run_id"], screen)
+        except KeyboardInterrupt:
+            summary["status"] = "interrupted"
+        except Exception as error:  # outside of any stage: still a summary and a sentence, no traceback
+            logging.error("The run failed outside of its stages:\n%s", traceback.format_exc())
+            summary |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         summary["seconds"] = round(time.monotonic() - self._clock, 1)
-        _write_atomically(folder / "summary.json", json.dumps(summary, indent=1))
-        _point_latest(root / "runs" / "latest", run_id)
+        summary["peak_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        _write_atomically(folder / "summary.json", json.dumps(_without_nan(summary), indent=1))
+        _point_latest(root / "runs" / "latest", summary["run_id"])
         if self._options.json:
-            print(json.dumps(summary, indent=1), file=self._output.screen)
-        else:
+            print((folder / "summary.json").read_text("utf-8"), file=self._output.screen)
+        elif screen:
             screen.close(summary, root, folder)
             _explain(summary, folder, screen)
         return EXIT_CODES[summary["status"]]
 
-    def _summary(
-        self, config: Any, run_id: str, status: str, results: Sequence[Any], compiled: Any, root: Path
-    ) -> dict[str, Any]:
-        summary = importlib.import_module("pipeline.local.summary")
-        metadata = importlib.import_module("tfx.orchestration.metadata")
-        code_digest = importlib.import_module("pipeline.code_digest")
-        with metadata.Metadata(compiled.metadata_config) as handle:
-            from_stages = summary.summarize(summary.Outputs(handle.store, results), config, root)
+    def _skeleton(self, config: PipelineConfig) -> dict[str, Any]:
+        """Return a summary of a run that has done nothing yet."""
+        from pipeline.code_digest import project_digest
+
         return {
-            "schema_version": summary.SCHEMA_VERSION,
-            "run_id": run_id,
+            "schema_version": SCHEMA_VERSION,
+            "run_id": f"{self._started:%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(2)}",
             "pipeline": config.name,
-            "status": status,
+            "status": "failed",
             "started": f"{self._started:%Y-%m-%dT%H:%M:%SZ}",
             "seconds": 0.0,
             "startup_seconds": 0.0,
-            "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("tfx", "tensorflow")},
-            },
+            "peak_rss_mb": 0,
+            "versions": {"python": platform.python_version(), "tfx": version("tfx"), "tensorflow": version("tensorflow")},
             "config_digest": config.digest,
-            "code_digest": code_digest.project_digest(),
-            "stages": [result.to_dict() for result in results],
-            **from_stages,
+            "code_digest": project_digest(),
+            "stages": [],
+            "data": {"examples": {}, "quarantined": 0, "anomalies": []},
+            "metrics": {},
+            "slices": [],
+            "gates": [],
+            "edge": None,
+            "pushed": {"saved_model": None, "edge": None},
         }
+
+    def _run_stages(self, config: PipelineConfig, root: Path, run_id: str, screen: Screen) -> dict[str, Any]:
+        """Run the stages; return what they change in the summary."""
+        from tfx.orchestration import metadata
+
+        from pipeline.graph import build_pipeline
+        from pipeline.local.execution import CompiledPipeline
+        from pipeline.local.runtime import LocalRuntime
+        from pipeline.local.summary import Outputs, summarize
+
+        graph = build_pipeline(config, LocalRuntime(root, use_cache=not self._options.fresh))
+        compiled = CompiledPipeline(graph, run_id, run_anew=_stages_whose_push_is_gone(root))
+        startup_seconds = round(time.monotonic() - self._clock, 1)
+        results, interrupted = _launch_all(compiled, screen)
+        with metadata.Metadata(compiled.metadata_config) as handle:
+            parts = summarize(Outputs(handle.store, results), config, root)
+        status = "succeeded" if all(gate["passed"] for gate in parts["gates"]) else "not_blessed"
+        if interrupted:
+            status = "interrupted"
+        elif any(result.state == "failed" for result in results):
+            status = "failed"
+        stages = [result.to_dict() for result in results]
+        return {"status": status, "startup_seconds": startup_seconds, "stages": stages, **parts}
+
+    def _say(self, text: str) -> None:
+        if not self._options.json:
+            print(text, file=self._output.screen, flush=True)
+
+
+def _launch_all(compiled: CompiledPipeline, screen: Screen) -> tuple[list[StageResult], bool]:
+    """Run stage after stage until one fails or somebody interrupts; return a result for each, and whether somebody did."""
+    from pipeline.local.execution import StageResult
+
+    results: list[StageResult] = []
+    interrupted = False
+    screen.begin(compiled.stage_ids)
+    try:
+        for stage_id in compiled.stage_ids:
+            screen.start_stage(stage_id)
+            results.append(compiled.launch(stage_id))
+            screen.end_stage(results[-1])
+            if results[-1].state == "failed":
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+        if len(results) < len(compiled.stage_ids):
+            results.append(StageResult(compiled.stage_ids[len(results)], "failed", error="interrupted"))
+    finally:
+        screen.end()
+    return results + [StageResult(stage_id, "not_reached") for stage_id in compiled.stage_ids[len(results) :]], interrupted
+
+
+def _stages_whose_push_is_gone(root: Path) -> list[str]:
+    """Return the pushers whose last push is not there any more: TFX would reuse them all the same."""
+    summary = root / "runs" / "latest" / "summary.json"
+    pushed = json.loads(summary.read_text("utf-8"))["pushed"] if summary.exists() else {}
+    stages = {"saved_model": "Pusher", "edge": "EdgePusher"}
+    return [stages[kind] for kind, path in pushed.items() if path and not (root / path).exists()]
 
 
 def _explain(summary: dict[str, Any], folder: Path, screen: Any) -> None:
     """Say what went wrong, last on the screen, where eyes are."""
+    if "error" in summary:
+        screen.say(f"The run failed outside of its stages: {summary['error']}\nLog: {folder / 'log.txt'}", "red")
     for stage in summary["stages"]:
-        if stage["state"] == "failed":
+        if stage["state"] == "failed" and summary["status"] != "interrupted":
             screen.say(f"Stage {stage['id']} failed: {stage['error']}\nLog: {folder / 'log.txt'}", "red")
     if summary["status"] == "not_blessed":
         for gate in summary["gates"]:
@@ -187,6 +230,15 @@ def _explain(summary: dict[str, Any], folder: Path, screen: Any) -> None:
         screen.say("What these gates guard was not pushed.", "red")
     if summary["status"] == "interrupted":
         screen.say("Interrupted. The same command continues: finished stages are reused.", "yellow")
+
+
+def _without_nan(value: Any) -> Any:
+    """Put null where there is no number: NaN is no JSON."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write_atomically(path: Path, text: str) -> None:
@@ -200,8 +252,3 @@ def _point_latest(link: Path, run_id: str) -> None:
     scratch.unlink(missing_ok=True)
     scratch.symlink_to(run_id)
     scratch.replace(link)
-
-
-def main(options: RunOptions) -> None:
-    """Run and leave with the exit code."""
-    sys.exit(run(options))

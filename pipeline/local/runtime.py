@@ -31,8 +31,7 @@ class LocalRuntime:
     strategy: Kind = "auto"
     use_cache: bool = True
 
-    @property
-    def push_root(self) -> str:
+    def push_folder(self, name: str) -> str:
         return str(self.root / "pushed")
 
     @property

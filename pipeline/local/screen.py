@@ -6,14 +6,15 @@ import io
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.local.execution import StageResult
+if TYPE_CHECKING:
+    from pipeline.local.execution import StageResult
 
 _STYLES = {
     "ran": "green",
@@ -51,7 +52,15 @@ class Screen:
         """Show the stages that will run."""
         self._stages = list(stage_ids)
         if self._console.is_terminal:
-            self._live = Live(get_renderable=self._lines, console=self._console, refresh_per_second=4, transient=True)
+            # Not redirected: what libraries print belongs into the log.
+            self._live = Live(
+                get_renderable=self._lines,
+                console=self._console,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             self._live.start()
 
     def start_stage(self, stage_id: str) -> None:
@@ -105,7 +114,7 @@ class Screen:
     def _print_metrics(self, metrics: Mapping[str, Mapping[str, float] | None]) -> None:
         for who in ("candidate", "baseline", "simple_baseline"):
             if values := metrics.get(who):
-                shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+                shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(values.items()))
                 self.say(f"{who.replace('_', ' ')}: {shown}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
+from models.compression.quantization import EdgeGate
+from models.heads import Kind
 from models.metrics import loss_of
 from pipeline.artifacts import EDGE_REPORT_FILE, GATES_FILE
 from pipeline.components.data_gate import read_anomalies
@@ -20,8 +23,6 @@ from pipeline.components.example_gen import read_ingest_report
 from pipeline.components.publisher import DESTINATION_PROPERTY
 from pipeline.config import PipelineConfig
 from pipeline.local.execution import StageResult
-
-SCHEMA_VERSION = 1
 
 
 class Outputs:
@@ -51,7 +52,7 @@ def summarize(outputs: Outputs, config: PipelineConfig, root: Path) -> dict[str,
     edge = _edge(outputs.read_json("Compressor", "edge_model", EDGE_REPORT_FILE))
     gates = list(judged["gates"])
     if edge and config.compression:
-        gates.append(_edge_gate(edge, config))
+        gates.append(_edge_gate(edge, config.label.kind, config.compression.gate))
     return {
         "data": _data(outputs),
         "metrics": judged["metrics"],
@@ -94,18 +95,18 @@ def _edge(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _edge_gate(edge: Mapping[str, Any], config: PipelineConfig) -> dict[str, Any]:
-    assert config.compression  # for the type checker: the caller looked
-    gate = config.compression.gate
+def _edge_gate(edge: Mapping[str, Any], kind: Kind, gate: EdgeGate) -> dict[str, Any]:
+    """Return the gate that stands for all variants: the loss of the chosen one, or of the nearest miss."""
     reference = edge["reference"]["metrics"].get(gate.metric)
-    measured = [v for v in edge["variants"] if v["metrics"]]
-    losses = {v["name"]: loss_of(config.label.kind, gate.metric, v["metrics"][gate.metric], reference) for v in measured}
-    value = losses.get(edge["chosen"] or "", min(losses.values(), default=None))
-    bound = f"<= {gate.max_loss:g}" + (f" within {gate.max_size_bytes:,} bytes" if gate.max_size_bytes else "")
+    values = {v["name"]: v["metrics"].get(gate.metric) for v in edge["variants"]}
+    losses = {n: loss_of(kind, gate.metric, v, reference) for n, v in values.items() if None not in (v, reference)}
+    finite = {name: loss for name, loss in losses.items() if math.isfinite(loss)}
+    value = finite.get(edge["chosen"] or "", min(finite.values(), default=None))
+    size = f" within {gate.max_size_bytes:,} bytes" if gate.max_size_bytes else ""
     return {
         "name": f"edge {gate.metric} loss",
         "slice": None,
-        "bound": bound,
+        "bound": f"<= {gate.max_loss:g}{size}",
         "value": None if value is None else round(value, 6),
         "passed": edge["chosen"] is not None,
     }

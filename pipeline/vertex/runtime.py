@@ -55,9 +55,8 @@ class VertexRuntime(pydantic.BaseModel):
             )
         return image
 
-    @property
-    def push_root(self) -> str:
-        return f"{self.bucket}/pushed"
+    def push_folder(self, name: str) -> str:
+        return f"{self.bucket}/{name}/pushed"
 
     def data_path(self, path: str) -> str:
         """Return where the containers find the data.

@@ -59,6 +59,7 @@ def run_here(config: Path, root: Path, *overrides: str, fresh: bool = False, as_
 
     printed = root.parent / f"{root.name}.output.txt"
     root.parent.mkdir(parents=True, exist_ok=True)
+    printed.write_text("")
     with captured_descriptors(printed):
         code = run(RunOptions(config, root, overrides, fresh, as_json))
     return Finished.read(code, printed.read_text(), root)
@@ -66,13 +67,16 @@ def run_here(config: Path, root: Path, *overrides: str, fresh: bool = False, as_
 
 @contextlib.contextmanager
 def captured_descriptors(path: Path) -> Iterator[None]:
-    """Send descriptor 1 to a file."""
+    """Send descriptors 1 and 2 to a file."""
     sys.stdout.flush()
-    saved = os.dup(1)
-    with path.open("w") as file:
-        os.dup2(file.fileno(), 1)
+    sys.stderr.flush()
+    saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    with path.open("a") as file:
+        for descriptor in saved:
+            os.dup2(file.fileno(), descriptor)
         try:
             yield
         finally:
-            os.dup2(saved, 1)
-            os.close(saved)
+            for descriptor, copy in saved.items():
+                os.dup2(copy, descriptor)
+                os.close(copy)

@@ -139,6 +139,13 @@ def test_bad_description_ends_with_code_2_and_nothing_ran(
     assert not (tmp_path / "root").exists()
 
 
+def test_root_that_is_a_file_ends_with_code_2(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "root").write_text("")
+    finished = run_here(repository / "configs" / "taxi.yaml", tmp_path / "root")
+    assert finished.code == 2
+    assert f"--root {tmp_path / 'root'} cannot be written: File exists." in finished.output
+
+
 def test_second_run_on_a_root_in_use_ends_with_code_4(repository: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def write_job(folder: Path, header: list[str], rows: list[list], **config) -> Pa
     return folder / "config.yaml"
 
 
+def _row_of_the_eval_split(label: str) -> list:
+    """A row whose content hashes to the eval side: its class is never trained on."""
+    for tenth in range(1000):
+        row = [f"{5 + tenth / 10:.1f}", "3.0", "4.0", "1.3", label]
+        digest = hashlib.blake2b("\x1f".join(row).encode(), digest_size=8).digest()
+        if int.from_bytes(digest, "little") % 3 == 2:
+            return row
+    raise AssertionError("no such row")
+
+
 @pytest.fixture(scope="module")
 def multiclass(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Scikit-learn's irises, a string label, every tenth petal width missing."""
@@ -39,6 +50,7 @@ def multiclass(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     rows = [[*values, iris.target_names[label]] for values, label in zip(iris.data, iris.target, strict=True)]
     for row in rows[::10]:
         row[3] = ""
+    rows.append(_row_of_the_eval_split("hybrid"))
     config = write_job(
         folder,
         [*iris.feature_names, "species"],
@@ -96,6 +108,14 @@ def test_multiclass_run_succeeds(multiclass: Finished) -> None:
     assert len(multiclass.summary["edge"]["variants"]) == 4
 
 
+def test_class_that_only_the_eval_split_has_counts_as_wrong(multiclass: Finished) -> None:
+    labels = [tf.train.Example.FromString(r).features.feature["species"] for r in examples(multiclass, "eval")]
+    assert sum(label.bytes_list.value[0] == b"hybrid" for label in labels) == 1
+    candidate, float32 = multiclass.summary["metrics"]["candidate"], multiclass.summary["edge"]["reference"]["metrics"]
+    assert candidate["accuracy"] <= 1 - 1 / len(labels)
+    assert float32 == pytest.approx(candidate, abs=1e-5)
+
+
 def test_multiclass_server_names_its_classes_and_scores_as_evaluated(multiclass: Finished) -> None:
     server = tf.saved_model.load(str(multiclass.root / multiclass.summary["pushed"]["saved_model"]))
     raw = examples(multiclass, "eval")
@@ -131,6 +151,11 @@ def test_regression_run_succeeds_and_predicts_the_labels_unit(regression: Finish
     assert predictions.shape == (len(raw),)
     assert rmse == pytest.approx(regression.summary["metrics"]["candidate"]["rmse"], rel=1e-4)
     assert rmse < 72.0 < np.std(labels) * 1.05
+
+
+def test_linear_baseline_of_a_regression_is_worth_beating(regression: Finished) -> None:
+    """Labels are around 150 with a deviation of 77: scikit-learn's linear regression has an RMSE of about 55."""
+    assert 45 < regression.summary["metrics"]["simple_baseline"]["rmse"] < 65
 
 
 def test_regression_edge_model_gives_the_same_numbers(regression: Finished) -> None:

@@ -81,6 +81,14 @@ def test_slices_add_up_to_the_eval_split(taxi: Finished) -> None:
     assert sum(s["examples"] for s in hours) == taxi.summary["data"]["examples"]["eval"]
 
 
+def test_auc_of_a_slice_with_one_class_is_left_out(taxi: Finished) -> None:
+    """Nobody tips in cash here, on the record; TFMA would call that an AUC of 0."""
+    (cash,) = [s for s in taxi.summary["slices"] if s["slice"] == "payment_type:Cash"]
+    assert cash["examples"] > 3000
+    assert "auc" not in cash["metrics"]
+    assert cash["metrics"]["accuracy"] > 0.99
+
+
 def test_screen_shows_stages_and_no_library_chatter(taxi: Finished) -> None:
     assert "[ 1/13]" in taxi.output
     assert "pushed saved_model" in taxi.output
@@ -165,11 +173,14 @@ def test_second_run_reuses_what_did_not_change_and_pushes_nothing_new(taxi: Fini
     assert taxi_again.summary["pushed"] == {"saved_model": "pushed/saved_model/1", "edge": "pushed/edge/1"}
 
 
-def test_third_run_reuses_everything(taxi_again: Finished, repository: Path) -> None:
+def test_third_run_reuses_everything_that_is_still_there(taxi_again: Finished, repository: Path) -> None:
+    # What somebody removed from the push folder is pushed again.
+    shutil.rmtree(taxi_again.root / "pushed" / "edge")
     third = run_here(repository / "configs" / "taxi.yaml", taxi_again.root, as_json=True)
     assert third.code == 0, third.output
     assert json.loads(third.output) == third.summary
-    assert {stage for stage, state in third.states.items() if state != "reused"} == {"LatestBlessedModel"}
+    assert {stage for stage, state in third.states.items() if state != "reused"} == {"LatestBlessedModel", "EdgePusher"}
+    assert (third.root / third.summary["pushed"]["edge"] / "model.tflite").exists()
     assert third.summary["metrics"] == taxi_again.summary["metrics"]
 
 

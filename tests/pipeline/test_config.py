@@ -422,3 +422,23 @@ def test_no_taxi_feature_reads_the_tips(repository: Path):
     assert "fare" in raw_columns(config.features)
     assert "tips" not in raw_columns(config.features)
     assert "tips" not in config.columns
+
+
+def test_key_that_stands_twice_is_an_error(tmp_path: Path):
+    file = tmp_path / "twice.yaml"
+    file.write_text("name: a\nfit:\n  epochs: 1\n  epochs: 2\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert str(caught.value) == f"{file} is not YAML: key 'epochs' stands twice in line 3, column 3."
+
+
+def test_task_that_is_a_list_is_an_error(repository: Path):
+    with pytest.raises(ConfigError) as caught:
+        load_config(repository / "configs" / "taxi.yaml", ["task=[tabular]"])
+    assert "task: input should be a valid string, found ['tabular']." in str(caught.value)
+
+
+def test_feature_named_like_the_label_is_an_error(repository: Path):
+    with pytest.raises(ConfigError) as caught:
+        load_config(repository / "configs" / "taxi.yaml", ["features.big_tipper={kind: numeric, column: fare}"])
+    assert str(caught.value).endswith("features.big_tipper: has the name of the label's column. Give it another name.")

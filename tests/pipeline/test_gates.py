@@ -127,12 +127,15 @@ def test_nothing_passes_against_a_reference_that_is_not_a_number(
     assert (result.bound, result.value, result.passed) == (">= nan", 0.99, False)
 
 
-@pytest.mark.parametrize(
-    ("auc", "value", "passed"), [(0.8999999, 0.9, True), (0.8999994, 0.899999, False), (0.899999, 0.899999, False)]
-)
-def test_value_passes_when_it_reads_like_its_bound(auc: float, value: float, passed: bool) -> None:
-    (result,) = judge([AUC_090], binary({"auc": auc}))
-    assert (result.value, result.passed) == (value, passed)
+def test_value_just_short_of_its_bound_fails_however_it_is_shown() -> None:
+    (result,) = judge([AUC_090], binary({"auc": 0.8999999}))
+    assert (result.value, result.passed) == (0.9, False)
+
+
+def test_small_units_are_judged_as_exactly_as_large_ones() -> None:
+    evaluation = Evaluation("regression", {"rmse": 4.9e-7}, None, {}, ())
+    (result,) = judge([BoundGate(kind="bound", metric="rmse", bound=1e-8)], evaluation)
+    assert (result.bound, result.passed) == ("<= 1e-08", False)
 
 
 def test_result_is_a_row_of_plain_values() -> None:

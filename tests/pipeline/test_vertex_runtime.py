@@ -26,7 +26,7 @@ def load(folder: Path, **changes: object) -> VertexRuntime:
 
 def test_example_file_is_valid(repository: Path) -> None:
     runtime = load_runtime(repository / "configs" / "runtime" / "vertex.example.yaml")
-    assert runtime.push_root == "gs://my-project-pipelines/pushed"
+    assert runtime.push_folder("taxi") == "gs://my-project-pipelines/taxi/pushed"
 
 
 @pytest.mark.parametrize("image", ["repo/image", "repo/image:latest", "host:5000/repo/image"])

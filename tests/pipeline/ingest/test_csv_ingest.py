@@ -388,3 +388,9 @@ def parsed(row: Mapping[str, str], types: Mapping[str, str]) -> Row:
 
 def as_key(row: Row) -> tuple:
     return tuple(sorted(row.items()))
+
+
+def test_ids_that_float32_would_merge_stay_text(tmp_path: Path):
+    report, rows = run("x,y\n17031320400.0,1\n17031320401.0,0\n" + GOOD, folder=tmp_path)
+    assert report.types["x"] == "text"
+    assert {b"17031320400.0", b"17031320401.0"} <= {row["x"] for row in both(rows)}
