@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow_model_analysis as tfma
 
 from models.heads import Kind
+from pipeline import tfma_metrics
 from pipeline.gates import Evaluation, SliceMetrics
 from preprocessing.features import transformed_name
 
@@ -17,7 +19,7 @@ MEAN_LABEL = "mean_label"
 # Our metric name -> TFMA's class. TFMA has no root of the mean squared error: read_evaluation takes it.
 _TFMA_CLASSES: dict[Kind, dict[str, str]] = {
     "binary": {"auc": "AUC", "accuracy": "BinaryAccuracy", "log_loss": "BinaryCrossEntropy"},
-    "multiclass": {"accuracy": "SparseCategoricalAccuracy", "log_loss": "CategoricalCrossEntropy"},
+    "multiclass": {"accuracy": "SparseCategoricalAccuracy", "log_loss": "MulticlassLogLoss"},
     "regression": {"rmse": "MeanSquaredError", "mae": "MeanAbsoluteError"},
 }
 
@@ -37,7 +39,7 @@ def eval_config(kind: Kind, label_column: str, metrics: Iterable[str], slices: I
         "label_key": transformed_name(label_column),
         "prediction_key": "predictions" if kind == "regression" else "scores",
     }
-    specs = [tfma.MetricConfig(class_name=_TFMA_CLASSES[kind][name], config=f'{{"name": "{name}"}}') for name in metrics]
+    specs = [_metric_config(_TFMA_CLASSES[kind][name], name) for name in metrics]
     # A binary model gives two scores: look at the positive class's.
     binarize = tfma.BinarizationOptions(class_ids={"values": [1]}) if kind == "binary" else None
     return tfma.EvalConfig(
@@ -55,7 +57,12 @@ def eval_config(kind: Kind, label_column: str, metrics: Iterable[str], slices: I
 
 def _class_share(kind: Kind) -> list[tfma.MetricConfig]:
     """Return what tells whether a slice has both classes: without them TFMA gives an AUC of 0 instead of none."""
-    return [tfma.MetricConfig(class_name="MeanLabel", config=f'{{"name": "{MEAN_LABEL}"}}')] if kind == "binary" else []
+    return [_metric_config("MeanLabel", MEAN_LABEL)] if kind == "binary" else []
+
+
+def _metric_config(class_name: str, name: str) -> tfma.MetricConfig:
+    module = tfma_metrics.__name__ if hasattr(tfma_metrics, class_name) else ""
+    return tfma.MetricConfig(class_name=class_name, module=module, config=json.dumps({"name": name}))
 
 
 def read_evaluation(uri: str, kind: Kind, simple_baseline: Mapping[str, float]) -> Evaluation:

@@ -220,5 +220,8 @@ def _spelled(cell: bytes, column_type: ColumnType) -> str:
     text = cell.decode("utf-8", "replace")
     if column_type is ColumnType.TEXT:
         return text
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:  # what Arrow reads as a number and Python does not, such as 0x10
+        return text
     return str(int(number)) if number.is_integer() else text
