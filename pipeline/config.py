@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 
 from models.compression.quantization import CompressionConfig
 from models.metrics import METRICS
 from models.training import FitConfig
+from pipeline.config_files import override_value, read_yaml, suggest, validate
 from pipeline.errors import ConfigError
 from pipeline.gates import Gate
 from pipeline.tasks import TASKS
@@ -142,7 +140,7 @@ def _check_features(features: Mapping[str, Feature], label: Label) -> None:
             continue
         for part in feature.of:
             if part not in features:
-                raise ValueError(f"features.{name}.of: unknown feature '{part}'.{_suggest(part, list(features))}")
+                raise ValueError(f"features.{name}.of: unknown feature '{part}'.{suggest(part, list(features))}")
             if not isinstance(features[part], ID_VALUED) or isinstance(features[part], Crossed):
                 kinds = "bucketized, categorical, integer_categorical"
                 raise ValueError(f"features.{name}.of: '{part}' is {features[part].kind}. Only these can be crossed: {kinds}.")
@@ -159,9 +157,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> PipelineConf
       ConfigError: for every mistake, all of them in one message.
     """
     path = Path(path)
-    values = _read_yaml(path)
+    values = read_yaml(path)
     for override in overrides:
-        _override(values, override)
+        override_value(values, override)
     config = validate(PipelineConfig, _with_typed_model(values, path), path)
     if config.schema_file and not Path(config.schema_file).is_absolute():
         config = config.model_copy(update={"schema_file": str(path.parent / config.schema_file)})
@@ -178,138 +176,3 @@ def _with_typed_model(values: Any, path: Path) -> Any:
         return values
     model = validate(TASKS[values["task"]].model_config, values.get("model") or {}, path, ("model",))
     return values | {"model": model}
-
-
-def validate(model: type[pydantic.BaseModel], values: Any, path: Path, section: Sequence[str] = ()) -> Any:
-    """Validate values read from a file against a config type.
-
-    Args:
-      model: the type.
-      values: what stands in the file, or in a section of it.
-      path: the file, for messages.
-      section: the keys that lead to the section.
-
-    Raises:
-      ConfigError: every mistake with its place in the file.
-    """
-    if not isinstance(values, dict):
-        place = ": ".join([str(path), *section])
-        raise ConfigError(
-            f"{place}: expected keys and values, found {type(values).__name__}. See configs/taxi.yaml for an example."
-        )
-    try:
-        return model.model_validate(values)
-    except pydantic.ValidationError as error:
-        lines = dict.fromkeys(_explain(model, detail, values, section) for detail in error.errors())
-        raise ConfigError(f"{path}: " + "\n".join(lines)) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error, not a silent loss of the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge"]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.constructor.ConstructorError(problem=f"key '{twice[0]}' stands twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text("utf-8"), _UniqueKeys)
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path} is not YAML: {getattr(error, 'problem', error)}{where}.") from error
-
-
-def _override(values: Any, override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {override}: expected key.path=value, such as fit.epochs=3.")
-    *parents, last = key.split(".")
-    target = functools.reduce(lambda node, part: _child(node, part, override), parents, values)
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: '{text}' is not YAML: {getattr(error, 'problem', error)}.") from error
-    if isinstance(target, list):
-        target[_position(target, last, override)] = value
-    elif isinstance(target, dict):
-        target[last] = value
-    else:
-        raise ConfigError(f"--set {override}: '{'.'.join(parents)}' holds a single value, not keys.")
-
-
-def _child(node: Any, part: str, override: str) -> Any:
-    if isinstance(node, list):
-        return node[_position(node, part, override)]
-    if not isinstance(node, dict):
-        raise ConfigError(f"--set {override}: there is nothing below '{part}'.")
-    if node.get(part) is None:
-        node[part] = {}
-    return node[part]
-
-
-def _position(values: list, part: str, override: str) -> int:
-    if not part.isdecimal() or int(part) >= len(values):
-        raise ConfigError(f"--set {override}: '{part}' is no position in a list of {len(values)}.")
-    return int(part)
-
-
-def _explain(model: type[pydantic.BaseModel], detail: Mapping[str, Any], values: Any, section: Sequence[str]) -> str:
-    """Put one pydantic error into a sentence: place, expected, found, cure."""
-    # Tags of unions appear in the location but not in the file: right after the mapping whose `kind` they are.
-    location, node, tag = [], values, None
-    for part in detail["loc"]:
-        is_tag, tag = part == tag, None
-        if is_tag or (not _has(node, part) and detail["type"] not in ("missing", "extra_forbidden")):
-            continue
-        location.append(str(part))
-        node = node[part] if _has(node, part) else None
-        tag = node.get("kind") if isinstance(node, dict) else None
-    place = ".".join([*section, *location])
-    found = detail.get("input")
-    if detail["type"] == "missing":
-        return f"{place}: required, but not given."
-    if detail["type"] == "extra_forbidden":
-        return f"{place}: unknown key '{location[-1]}'.{_suggest(location[-1], _known_keys(model, location[:-1]))}"
-    if detail["type"] == "union_tag_invalid":
-        context = detail["ctx"]
-        expected = context["expected_tags"].replace("'", "")
-        hint = _suggest(context["tag"], expected.split(", "))
-        return f"{place}.kind: unknown kind '{context['tag']}'. Expected one of: {expected}.{hint}"
-    if detail["type"] == "union_tag_not_found":
-        return f"{place}.kind: required, but not given."
-    if detail["type"] == "value_error":
-        message = str(detail["ctx"]["error"])
-        return f"{place}: {message}" if place else message
-    return f"{place}: {detail['msg'][0].lower()}{detail['msg'][1:]}, found {found!r}."
-
-
-def _has(node: Any, part: Any) -> bool:
-    if isinstance(node, dict):
-        return part in node
-    return isinstance(node, list) and isinstance(part, int) and part < len(node)
-
-
-def _known_keys(root: type[pydantic.BaseModel], parents: Sequence[str]) -> list[str]:
-    """Keys that may stand below a path of the config, as far as the types tell without a value."""
-    model: Any = root
-    for part in parents:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        # An optional section has one model among its types; a union of kinds has several.
-        models = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, pydantic.BaseModel)]
-        if len(models) != 1:
-            return []
-        (model,) = models
-    return list(model.model_fields)
-
-
-def _suggest(wrong: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(wrong, known, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""

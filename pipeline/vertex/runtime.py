@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import pydantic
-import yaml
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
 from models.distribution import Kind
-from pipeline.config import validate
+from pipeline.config_files import read_yaml, validate
 from pipeline.errors import ConfigError
 from pipeline.ingest.source import PACKAGE_SCHEME, is_remote, resolve_package
 
@@ -104,10 +103,6 @@ def load_runtime(path: Path) -> VertexRuntime:
     Raises:
       ConfigError: for every mistake, all of them in one message.
     """
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist. Copy configs/runtime/vertex.example.yaml and fill it in.") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}.") from error
-    return validate(VertexRuntime, values, path)
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist. Copy configs/runtime/vertex.example.yaml and fill it in.")
+    return validate(VertexRuntime, read_yaml(path), path)
