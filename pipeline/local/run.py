@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import platform
 import resource
 import secrets
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import ConfigError, RootLockedError
 from pipeline.local.lock import root_lock
 from pipeline.local.output import RedirectedOutput, redirected_output
+from pipeline.local.run_folder import SUMMARY_FILE, pushed_and_gone, run_folder, write_summary
 
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TensorFlow or TFX
     from pipeline.config import PipelineConfig
@@ -28,6 +27,7 @@ if TYPE_CHECKING:  # imported late at run time: no message should wait for Tenso
     from pipeline.local.screen import Screen
 
 SCHEMA_VERSION = 1
+_PUSHERS = {"saved_model": "Pusher", "edge": "EdgePusher"}
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_LOCKED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = {
     "succeeded": EXIT_OK,
@@ -105,7 +105,7 @@ class _Run:
 
     def _run_locked(self, config: PipelineConfig, root: Path) -> int:
         summary = self._skeleton(config)
-        folder = root / "runs" / summary["run_id"]
+        folder = run_folder(root, summary["run_id"])
         folder.mkdir(parents=True)
         self._output.log_to(folder / "log.txt")
         self._say(f"{config.name}: config and data description are fine, loading TFX ...")
@@ -122,10 +122,9 @@ class _Run:
             summary |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         summary["seconds"] = round(time.monotonic() - self._clock, 1)
         summary["peak_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        _write_atomically(folder / "summary.json", json.dumps(_without_nan(summary), indent=1))
-        _point_latest(root / "runs" / "latest", summary["run_id"])
+        write_summary(root, summary)
         if self._options.json:
-            print((folder / "summary.json").read_text("utf-8"), file=self._output.screen)
+            print((folder / SUMMARY_FILE).read_text("utf-8"), file=self._output.screen)
         elif screen:
             screen.close(summary, root, folder)
             _explain(summary, folder, screen)
@@ -166,7 +165,8 @@ class _Run:
         from pipeline.local.summary import Outputs, summarize
 
         graph = build_pipeline(config, LocalRuntime(root, use_cache=not self._options.fresh))
-        compiled = CompiledPipeline(graph, run_id, run_anew=_stages_whose_push_is_gone(root))
+        # TFX would reuse a push that somebody has removed since.
+        compiled = CompiledPipeline(graph, run_id, run_anew=[_PUSHERS[kind] for kind in pushed_and_gone(root)])
         startup_seconds = round(time.monotonic() - self._clock, 1)
         results, interrupted = _launch_all(compiled, screen)
         with metadata.Metadata(compiled.metadata_config) as handle:
@@ -207,14 +207,6 @@ def _launch_all(compiled: CompiledPipeline, screen: Screen) -> tuple[list[StageR
     return results + [StageResult(stage_id, "not_reached") for stage_id in compiled.stage_ids[len(results) :]], interrupted
 
 
-def _stages_whose_push_is_gone(root: Path) -> list[str]:
-    """Return the pushers whose last push is not there any more: TFX would reuse them all the same."""
-    summary = root / "runs" / "latest" / "summary.json"
-    pushed = json.loads(summary.read_text("utf-8"))["pushed"] if summary.exists() else {}
-    stages = {"saved_model": "Pusher", "edge": "EdgePusher"}
-    return [stages[kind] for kind, path in pushed.items() if path and not (root / path).exists()]
-
-
 def _explain(summary: dict[str, Any], folder: Path, screen: Any) -> None:
     """Say what went wrong, last on the screen, where eyes are."""
     if "error" in summary:
@@ -230,25 +222,3 @@ def _explain(summary: dict[str, Any], folder: Path, screen: Any) -> None:
         screen.say("What these gates guard was not pushed.", "red")
     if summary["status"] == "interrupted":
         screen.say("Interrupted. The same command continues: finished stages are reused.", "yellow")
-
-
-def _without_nan(value: Any) -> Any:
-    """Put null where there is no number: NaN is no JSON."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}")
-    scratch.write_text(text, "utf-8")
-    scratch.replace(path)
-
-
-def _point_latest(link: Path, run_id: str) -> None:
-    scratch = link.with_name(".latest")
-    scratch.unlink(missing_ok=True)
-    scratch.symlink_to(run_id)
-    scratch.replace(link)

@@ -1,0 +1,45 @@
+"""The folder a run leaves: summary.json, for programs, and the link to the newest run."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+SUMMARY_FILE = "summary.json"
+LATEST = "latest"
+
+
+def run_folder(root: Path, run_id: str) -> Path:
+    """Return the folder of a run below a root."""
+    return root / "runs" / run_id
+
+
+def write_summary(root: Path, summary: dict[str, Any]) -> None:
+    """Write summary.json of a run in one rename and make the run the newest."""
+    file = run_folder(root, summary["run_id"]) / SUMMARY_FILE
+    scratch = file.with_name(f".{file.name}")
+    scratch.write_text(json.dumps(_without_nan(summary), indent=1), "utf-8")
+    scratch.replace(file)
+    link = root / "runs" / LATEST
+    scratch = link.with_name(f".{LATEST}")
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(summary["run_id"])
+    scratch.replace(link)
+
+
+def pushed_and_gone(root: Path) -> list[str]:
+    """Return which of "saved_model" and "edge" the newest run says it pushed and that are not there any more."""
+    summary = run_folder(root, LATEST) / SUMMARY_FILE
+    pushed = json.loads(summary.read_text("utf-8"))["pushed"] if summary.exists() else {}
+    return [kind for kind, path in pushed.items() if path and not (root / path).exists()]
+
+
+def _without_nan(value: Any) -> Any:
+    """Put null where there is no number: NaN is no JSON."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,42 @@
+"""What a run leaves for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from pipeline.local.run_folder import pushed_and_gone, run_folder, write_summary
+
+
+def leave(root: Path, run_id: str, **content: object) -> None:
+    run_folder(root, run_id).mkdir(parents=True)
+    write_summary(root, {"run_id": run_id, "pushed": {}} | content)
+
+
+def test_newest_run_is_the_one_linked(tmp_path: Path) -> None:
+    leave(tmp_path, "first")
+    leave(tmp_path, "second")
+    assert json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())["run_id"] == "second"
+    assert sorted(path.name for path in (tmp_path / "runs" / "second").iterdir()) == ["summary.json"]
+
+
+def test_what_is_no_number_is_null(tmp_path: Path) -> None:
+    leave(tmp_path, "run", edge={"metrics": [math.nan, {"auc": math.inf}, 0.5]})
+    text = (tmp_path / "runs" / "run" / "summary.json").read_text()
+    assert json.loads(text, parse_constant=lambda name: name)["edge"] == {"metrics": [None, {"auc": None}, 0.5]}
+
+
+def test_push_that_somebody_removed_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "pushed" / "edge" / "1").mkdir(parents=True)
+    leave(tmp_path, "run", pushed={"saved_model": "pushed/saved_model/1", "edge": "pushed/edge/1"})
+    assert pushed_and_gone(tmp_path) == ["saved_model"]
+
+
+def test_first_run_has_pushed_nothing(tmp_path: Path) -> None:
+    assert pushed_and_gone(tmp_path) == []
+
+
+def test_what_was_not_pushed_is_not_missed(tmp_path: Path) -> None:
+    leave(tmp_path, "run", pushed={"saved_model": None, "edge": None})
+    assert pushed_and_gone(tmp_path) == []
