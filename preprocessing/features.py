@@ -79,6 +79,9 @@ class BinaryLabel(_Declared):
     kind: Literal["binary"]
     column: str = pydantic.Field(..., min_length=1)
     positive: pydantic.StrictInt | pydantic.StrictStr = pydantic.Field(1, description="The value of the positive class.")
+    negative: pydantic.StrictInt | pydantic.StrictStr | None = pydantic.Field(
+        None, description="The other value, to name it in the model's output; default: 0 for 1, otherwise `not <positive>`."
+    )
 
 
 class MulticlassLabel(_Declared):

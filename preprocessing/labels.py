@@ -27,10 +27,12 @@ def transform_label(column: ops.Column, label: Label) -> tf.Tensor:
 def class_names(label: Label, transform_output: tft.TFTransformOutput) -> list[str]:
     """Return the class names in the order of the model's scores; empty for regression.
 
-    A binary label declares only its positive value, so the other class is "0" for 1, otherwise "not <positive>".
+    A binary label that declares only its positive value has "0" beside 1, otherwise "not <positive>".
     """
     if isinstance(label, BinaryLabel):
         positive = str(label.positive)
+        if label.negative is not None:
+            return [str(label.negative), positive]
         return [{"1": "0", "0": "1"}.get(positive, f"not {positive}"), positive]
     if isinstance(label, MulticlassLabel):
         vocabulary = transform_output.vocabulary_by_name(transformed_name(label.column))

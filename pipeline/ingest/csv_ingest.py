@@ -213,6 +213,10 @@ def _check_label(label: Label, column_type: ColumnType, values: Mapping[bytes, i
             raise DataError(
                 f"The label '{label.column}' is never '{label.positive}' but {shown}. Set `label.positive` to one of them."
             )
+        if label.negative is not None and str(label.negative) not in found:
+            raise DataError(
+                f"The label '{label.column}' is never '{label.negative}' but {shown}. Set `label.negative` to one of them."
+            )
 
 
 def _spelled(cell: bytes, column_type: ColumnType) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from preprocessing.description import vocabularies
-from preprocessing.features import encoded_features, transformed_name
+from preprocessing.features import BinaryLabel, encoded_features, transformed_name
 from preprocessing.labels import class_names
 
 
@@ -127,3 +127,8 @@ def test_classes_of_binary_and_regression_labels(analyzed):
     assert names["price"] == []
     zero = analyzed.labels["paid"].model_copy(update={"positive": 0})
     assert class_names(zero, analyzed.transform) == ["1", "0"]
+
+
+def test_negative_class_is_named_as_declared(analyzed):
+    label = BinaryLabel(kind="binary", column="churned", positive="yes", negative="no")
+    assert class_names(label, analyzed.transform) == ["no", "yes"]

@@ -394,3 +394,9 @@ def test_ids_that_float32_would_merge_stay_text(tmp_path: Path):
     report, rows = run("x,y\n17031320400.0,1\n17031320401.0,0\n" + GOOD, folder=tmp_path)
     assert report.types["x"] == "text"
     assert {b"17031320400.0", b"17031320401.0"} <= {row["x"] for row in both(rows)}
+
+
+def test_negative_value_that_never_occurs_is_an_error(tmp_path: Path):
+    label = BinaryLabel(kind="binary", column="y", positive="yes", negative="nope")
+    text = error_of("x,y\n" + "".join(f"{i},{'yes' if i % 2 else 'no'}\n" for i in range(12)), folder=tmp_path, label=label)
+    assert text == "The label 'y' is never 'nope' but 'no', 'yes'. Set `label.negative` to one of them."
