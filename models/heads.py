@@ -10,6 +10,8 @@ import tf_keras as keras
 
 Kind = Literal["binary", "multiclass", "regression"]
 
+LOGITS = "logits"  # name of the layer before the activation: distillation compares there
+
 
 class KnownClassCrossentropy(keras.losses.Loss):
     """Cross-entropy of class positions; an unknown class (-1), which the training split never showed, adds nothing.
@@ -69,7 +71,7 @@ class Head:
     def output(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Return probabilities (batch, units), or for regression the predicted number, from features (batch, width)."""
         # Float32 whatever the precision policy: probabilities lose meaning in half precision.
-        return self.activate(keras.layers.Dense(self.units, dtype="float32", name="logits")(x))
+        return self.activate(keras.layers.Dense(self.units, dtype="float32", name=LOGITS)(x))
 
     def activate(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Return the same from logits (batch, units)."""

@@ -32,6 +32,13 @@ def inference_function(model: keras.Model) -> tuple[tf.types.experimental.Concre
     return function.get_concrete_function(**specs), variables
 
 
+def export_function(function: tf.types.experimental.ConcreteFunction, variables: tf.Module, path: str) -> None:
+    """Write what `inference_function` gives as a SavedModel with one signature, for a converter."""
+    module = tf.Module()
+    module.function, module.captured = function, variables
+    tf.saved_model.save(module, path, signatures={"serving_default": function})
+
+
 class ServingModel(tf.Module):
     """A trained model behind the transform it was trained with.
 

@@ -53,5 +53,20 @@ def build(config: Config, features: Sequence[EncodedFeature], head: Head) -> ker
     return keras.Model(inputs, head.output(x), name="tabular")
 
 
+def students(config: Config) -> list[Config]:
+    """Return smaller networks to distill a trained one into, smallest first; none needs the regularization it needed."""
+    sizes = [
+        (2, 8, (8,)),
+        (2, 8, (16,)),
+        (4, 16, (32, 16)),
+        (8, 32, (64, 32)),
+    ]
+    return [
+        Config(embedding_dim=dim, numeric_units=units, hidden=hidden, activation=config.activation, dropout=0.0, l2=0.0)
+        for dim, units, hidden in sizes
+        if hidden[0] < config.hidden[0]
+    ]
+
+
 def _join(parts: list[keras.KerasTensor], name: str) -> keras.KerasTensor:
     return keras.layers.Concatenate(name=name)(parts) if len(parts) > 1 else parts[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from typing import Literal
 
 import pydantic
@@ -10,7 +12,6 @@ import tensorflow as tf
 import tf_keras as keras
 
 from models.autograph import leave_keras_alone
-from models.heads import Head
 
 
 class FitConfig(pydantic.BaseModel):
@@ -24,9 +25,16 @@ class FitConfig(pydantic.BaseModel):
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = pydantic.Field(2e-3, gt=0)
     weight_decay: float = pydantic.Field(1e-4, ge=0, description="For adamw.")
-    early_stopping_patience: int = pydantic.Field(4, ge=1, description="Epochs without a better eval loss before stopping.")
-    reduce_lr_patience: int = pydantic.Field(1, ge=1, description="Epochs without a better eval loss before the rate drops.")
-    reduce_lr_factor: float = pydantic.Field(0.3, gt=0, lt=1)
+    early_stopping_patience: int | None = pydantic.Field(
+        4,
+        ge=1,
+        description="Epochs without a better eval loss before stopping; null: all epochs, and the last weights are kept.",
+    )
+    learning_rate_schedule: Literal["plateau", "cosine"] = pydantic.Field(
+        "plateau", description="plateau: drops when the eval loss does; cosine: falls to 0 over all epochs."
+    )
+    reduce_lr_patience: int = pydantic.Field(1, ge=1, description="plateau: epochs without a better eval loss before a drop.")
+    reduce_lr_factor: float = pydantic.Field(0.3, gt=0, lt=1, description="plateau: what the rate is multiplied by.")
 
 
 def make_deterministic(seed: int) -> None:
@@ -37,21 +45,21 @@ def make_deterministic(seed: int) -> None:
 
 def fit(
     model: keras.Model,
-    head: Head,
+    loss: keras.losses.Loss,
     train: tf.data.Dataset,
     evaluation: tf.data.Dataset,
     config: FitConfig,
-    log_dir: str | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.callbacks.History:
-    """Train until the eval loss stops falling and leave the best weights in the model.
+    """Train until the eval loss stops falling and leave the best weights in the model, or the last without early stopping.
 
     Args:
-      model: from features to (batch, head.units); its own distribution strategy is used.
-      head: gives the loss.
+      model: from features to what the loss takes; its own distribution strategy is used.
+      loss: of the label and the model's output.
       train: batches of (features, label), shuffled.
       evaluation: batches of (features, label).
       config: how.
-      log_dir: where TensorBoard logs go; None for none.
+      callbacks: beside the config's own: TensorBoard, or what a technique needs.
 
     Returns:
       The losses by epoch.
@@ -61,15 +69,14 @@ def fit(
     """
     leave_keras_alone()
     with model.distribute_strategy.scope():
-        model.compile(optimizer=_optimizer(config), loss=head.loss)
-    callbacks: list[keras.callbacks.Callback] = [
-        keras.callbacks.ReduceLROnPlateau("val_loss", factor=config.reduce_lr_factor, patience=config.reduce_lr_patience),
-        keras.callbacks.EarlyStopping("val_loss", patience=config.early_stopping_patience, restore_best_weights=True),
-        keras.callbacks.TerminateOnNaN(),
-    ]
-    if log_dir:
-        callbacks.append(keras.callbacks.TensorBoard(os.path.join(log_dir, "tensorboard"), write_graph=False))
-    history = model.fit(train, validation_data=evaluation, epochs=config.epochs, callbacks=callbacks, verbose=2)
+        model.compile(optimizer=_optimizer(config), loss=loss)
+    history = model.fit(
+        train,
+        validation_data=evaluation,
+        epochs=config.epochs,
+        callbacks=[*_callbacks(config), *callbacks],
+        verbose=2,
+    )
     if not all(map(_is_finite, history.history["loss"])):
         raise ValueError(
             f"Training diverged: the loss became {history.history['loss'][-1]} in epoch {len(history.history['loss'])}. "
@@ -81,6 +88,28 @@ def fit(
             "Look for missing or extreme labels and numeric features in the eval split."
         )
     return history
+
+
+def _callbacks(config: FitConfig) -> list[keras.callbacks.Callback]:
+    callbacks: list[keras.callbacks.Callback] = [keras.callbacks.TerminateOnNaN()]
+    if config.learning_rate_schedule == "cosine":
+        callbacks.append(
+            keras.callbacks.LearningRateScheduler(
+                lambda epoch: config.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+            )
+        )
+    else:
+        drop = {"factor": config.reduce_lr_factor, "patience": config.reduce_lr_patience}
+        callbacks.append(keras.callbacks.ReduceLROnPlateau("val_loss", **drop))
+    if config.early_stopping_patience is not None:
+        patience = config.early_stopping_patience
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True))
+    return callbacks
+
+
+def tensorboard(log_dir: str) -> keras.callbacks.Callback:
+    """Return a callback that leaves summaries in `<log_dir>/tensorboard`."""
+    return keras.callbacks.TensorBoard(os.path.join(log_dir, "tensorboard"), write_graph=False)
 
 
 def _optimizer(config: FitConfig) -> keras.optimizers.Optimizer:

@@ -9,14 +9,15 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from models.compression.quantization import CompressionConfig
+from models.compression.config import CompressionConfig
+from models.compression.distillation import Distill
 from models.metrics import METRICS
 from models.training import FitConfig
 from pipeline.config_files import override_value, read_yaml, suggest, validate
 from pipeline.errors import ConfigError
 from pipeline.gates import Gate
 from pipeline.tasks import TASKS
-from preprocessing.features import ID_VALUED, Crossed, Feature, Label, column_of, number_columns, raw_columns
+from preprocessing.features import ID_VALUED, Categorical, Crossed, Feature, Label, column_of, number_columns, raw_columns
 
 
 class _Section(pydantic.BaseModel):
@@ -93,7 +94,7 @@ class PipelineConfig(_Section):
         for where, name in [
             *(("evaluation.metrics", name) for name in self.evaluation.metrics or ()),
             *((f"gates.{i}.metric", gate.metric) for i, gate in enumerate(self.gates)),
-            *([("compression.gate.metric", self.compression.gate.metric)] if self.compression else ()),
+            *([("compression.gates.metric", self.compression.gates.metric)] if self.compression else ()),
         ]:
             if name not in known:
                 raise ValueError(
@@ -101,6 +102,8 @@ class PipelineConfig(_Section):
                 )
         if not self.gates:
             raise ValueError("gates: none given. Without a gate no model is ever blessed or refused. Give at least one bound.")
+        if self.compression:
+            _check_compression(self.compression, self)
         for i, gate in enumerate(self.gates):
             if gate.kind == "worst_slice" and gate.slice not in self.evaluation.slices:
                 raise ValueError(f"gates.{i}.slice: {list(gate.slice)} is not among evaluation.slices. Add it there.")
@@ -110,7 +113,7 @@ class PipelineConfig(_Section):
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics to compute: the configured ones (all by default) and those the gates look at."""
         wanted = self.evaluation.metrics or tuple(METRICS[self.label.kind])
-        gated = [gate.metric for gate in self.gates] + ([self.compression.gate.metric] if self.compression else [])
+        gated = [gate.metric for gate in self.gates] + ([self.compression.gates.metric] if self.compression else [])
         return tuple(dict.fromkeys([*wanted, *gated]))
 
     @property
@@ -144,6 +147,29 @@ def _check_features(features: Mapping[str, Feature], label: Label) -> None:
             if not isinstance(features[part], ID_VALUED) or isinstance(features[part], Crossed):
                 kinds = "bucketized, categorical, integer_categorical"
                 raise ValueError(f"features.{name}.of: '{part}' is {features[part].kind}. Only these can be crossed: {kinds}.")
+
+
+def _check_compression(compression: CompressionConfig, config: PipelineConfig) -> None:
+    if compression.gates.min_agreement is not None and config.label.kind == "regression":
+        raise ValueError("compression.gates.min_agreement: a number has no class to agree on. Use max_mean_difference.")
+    if compression.gates.max_slice_loss is not None and not config.evaluation.slices:
+        raise ValueError("compression.gates.max_slice_loss: there are no slices. Name some under evaluation.slices.")
+    for i, recipe in enumerate(compression.recipes):
+        for step in recipe.steps:
+            for j, changes in enumerate(step.students if isinstance(step, Distill) else ()):
+                where = f"compression.recipes.{i} ({recipe.name}): students.{j}"
+                try:
+                    TASKS[config.task].model_config.model_validate(config.model.model_dump() | changes)
+                except pydantic.ValidationError as error:
+                    mistakes = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+                    raise ValueError(f"{where}: not a `model:` section: {mistakes}.") from error
+    if any(recipe.inputs == "raw" for recipe in compression.recipes):
+        for name, feature in config.features.items():
+            if isinstance(feature, Categorical) and feature.num_oov_buckets > 1:
+                raise ValueError(
+                    f"compression.recipes: feature '{name}' has num_oov_buckets: {feature.num_oov_buckets}, which needs "
+                    "hashing of text, and no device operator hashes. Set num_oov_buckets: 1, or use no recipe with raw inputs."
+                )
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> PipelineConfig:

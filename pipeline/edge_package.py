@@ -5,57 +5,86 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import tensorflow_transform as tft
 
-from models.compression.report import VariantReport
+from models.compression.plan import Problem
+from models.compression.report import Compressed, VariantReport
 from models.compression.tflite import EdgeModel
+from pipeline.edge_runner import predict
 from pipeline.entrypoints.training import TrainSettings
 from preprocessing.description import describe, vocabularies, vocabulary_file
+from preprocessing.features import EncodedFeature
+from preprocessing.labels import class_names
 
 MODEL_FILE = "model.tflite"
+RAW_MODEL_FILE = "raw_model.tflite"
 METADATA_FILE = "metadata.json"
 LABELS_FILE = "labels.txt"
+RUNNER_FILE = "predict.py"
 CHECKSUM_FILE = "SHA256SUMS"
 
 
 def write_package(
-    content: bytes,
-    report: VariantReport,
-    settings: TrainSettings,
-    transform: tft.TFTransformOutput,
-    classes: Sequence[str],
-    run_id: str,
+    compressed: Compressed, problem: Problem, settings: TrainSettings, transform: tft.TFTransformOutput, run_id: str
 ) -> dict[str, bytes]:
     """Return the package as {file name: content}.
 
     Args:
-      content: the flatbuffer.
-      report: what was measured on it.
+      compressed: with a chosen variant.
+      problem: what was compressed.
       settings: features and label.
       transform: gives vocabularies and learned constants.
-      classes: class names in the order of the scores; empty for regression.
       run_id: of the run that made the model.
     """
+    reports = {report.name: report for report in compressed.reports}
+    chosen, classes = reports[compressed.chosen or ""], class_names(settings.label, transform)
+    files = {MODEL_FILE: compressed.content(chosen.name)}
     metadata = {
         "schema_version": 1,
-        **EdgeModel(content).describe(),
+        **_inputs_and_outputs(files[MODEL_FILE], chosen, problem.features),
         "missing_values": "no value, an empty text and NaN are missing; a categorical number is looked up as text, 3.0 as '3'",
         "features": describe(settings.features, transform),
         "label": {"column": settings.label.column, "kind": settings.label.kind, "classes": list(classes)},
         "output": _output_meaning(settings.label.kind, classes),
-        "variant": report.name,
-        "techniques": list(report.techniques),
-        "metrics": dict(report.metrics),
+        "variant": chosen.name,
+        "techniques": list(chosen.techniques),
+        "metrics": dict(chosen.metrics),
         "run_id": run_id,
     }
-    files = {MODEL_FILE: content, METADATA_FILE: json.dumps(metadata, indent=1).encode()}
+    if compressed.chosen_raw:
+        files[RAW_MODEL_FILE] = compressed.content(compressed.chosen_raw)
+        metadata["raw_model"] = _raw_model(files[RAW_MODEL_FILE], reports[compressed.chosen_raw])
+    files |= {METADATA_FILE: json.dumps(metadata, indent=1).encode(), RUNNER_FILE: Path(predict.__file__).read_bytes()}
     for name, values in vocabularies(settings.features, transform).items():
         files[vocabulary_file(name)] = _lines(values)
     if classes:
         files[LABELS_FILE] = _lines(classes)
     sums = [f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in sorted(files.items())]
     return files | {CHECKSUM_FILE: _lines(sums)}
+
+
+def _inputs_and_outputs(content: bytes, report: VariantReport, features: Sequence[EncodedFeature]) -> dict[str, Any]:
+    """Return every input and output; an input says which transformed features it holds, side by side."""
+    described = EdgeModel(content).describe()
+    widths = {feature.name: feature.width for feature in features}
+    for entry in described["inputs"]:
+        parts = report.layout.get(entry["name"], (entry["name"],))
+        entry["features"] = [{"name": part, "width": widths[part]} for part in parts]
+    return described
+
+
+def _raw_model(content: bytes, report: VariantReport) -> dict[str, Any]:
+    return {
+        "file": RAW_MODEL_FILE,
+        "takes": "raw columns; a missing value is NaN, the smallest int64, or an empty text",
+        **EdgeModel(content).describe(),
+        "variant": report.name,
+        "techniques": list(report.techniques),
+        "metrics": dict(report.metrics),
+    }
 
 
 def _output_meaning(kind: str, classes: Sequence[str]) -> str:

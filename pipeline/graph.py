@@ -21,7 +21,7 @@ def build_pipeline(config: PipelineConfig, runtime: Runtime) -> Pipeline:
     transformed = stages.transform(data, checked, config)
     trained = stages.train(transformed, config, runtime)
     judged = stages.evaluate(data, trained, config)
-    edge = stages.compress(trained, transformed, config, runtime) if config.compression else None
-    pushed = stages.push(trained, judged, edge, runtime.push_folder(config.name))
+    edge = stages.compress(data, trained, transformed, config, runtime) if config.compression else None
+    pushed = stages.push(trained, judged, edge, config, runtime)
     compressors = [edge] if edge else []
     return runtime.pipeline(config.name, [data, *checked, transformed, trained, *judged, *compressors, *pushed])

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import pydantic
-from tfx.components import Evaluator, ExampleValidator, Pusher, SchemaGen, StatisticsGen, Trainer, Transform
+from tfx.components import Evaluator, ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
@@ -124,27 +124,38 @@ def evaluate(data: CsvExampleGen, trained: Trainer, config: PipelineConfig) -> J
     return Judged(baseline, evaluator, gate)
 
 
-def compress(trained: Trainer, transformed: Transform, config: PipelineConfig, runtime: Runtime) -> Compressor:
+def compress(
+    data: CsvExampleGen, trained: Trainer, transformed: Transform, config: PipelineConfig, runtime: Runtime
+) -> Compressor:
     """Make, measure and gate the edge variants."""
-    digest = code_digest(compressor, TASKS[config.task].model)
-    settings = CompressSettings(**_train_settings(config, runtime), compression=config.compression, code_digest=digest)
+    settings = CompressSettings(
+        **_train_settings(config, runtime),
+        compression=config.compression,
+        slices=config.evaluation.slices,
+        code_digest=code_digest(compressor, TASKS[config.task].model),
+    )
     return Compressor(
         model=trained.outputs["model"],
         examples=transformed.outputs["transformed_examples"],
+        raw_examples=data.outputs["examples"],
         transform_graph=transformed.outputs["transform_graph"],
         settings=settings,
     )
 
 
-def push(trained: Trainer, judged: Judged, edge: Compressor | None, folder: str) -> list[BaseComponent]:
-    """Push the blessed models below a folder: the SavedModel for a server and, if there is one, the edge package."""
-    blessing, digest = judged.gate.outputs["blessing"], code_digest(publisher)
-    pushers: list[Pusher | EdgePusher] = [
-        publisher.model_pusher(trained.outputs["model"], blessing, f"{folder}/saved_model", digest)
+def push(
+    trained: Trainer, judged: Judged, edge: Compressor | None, config: PipelineConfig, runtime: Runtime
+) -> list[BaseComponent]:
+    """Push the blessed models: the SavedModel for a server and, if there is one, the edge package."""
+    folder, digest = runtime.push_folder(config.name), code_digest(publisher)
+    model, blessing = trained.outputs["model"], judged.gate.outputs["blessing"]
+    if not edge or not config.compression:
+        return [publisher.model_pusher(model, blessing, f"{folder}/saved_model", digest)]
+    needed = edge.outputs["blessing"] if config.compression.server_needs_edge else None
+    return [
+        publisher.model_pusher(model, blessing, f"{folder}/saved_model", digest, needed),
+        EdgePusher(edge.outputs["edge_model"], blessing, f"{folder}/edge", digest),
     ]
-    if edge:
-        pushers.append(EdgePusher(edge.outputs["edge_model"], blessing, f"{folder}/edge", digest))
-    return pushers
 
 
 def _train_settings(config: PipelineConfig, runtime: Runtime) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import tensorflow as tf
 import tensorflow_transform as tft
 
 from preprocessing.features import (
@@ -52,6 +53,7 @@ def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutp
         rule = f"h = ids[0]; for each further id: h = h * {CROSS_MULTIPLIER} + id (64-bit); input = h mod {feature.num_buckets}"
         return record | {"of": parts, "num_buckets": feature.num_buckets, "rule": rule}
     record["column"] = column_of(name, feature)
+    record["column_type"] = _column_type(transform_output.raw_feature_spec()[record["column"]].dtype)
     if isinstance(feature, Numeric):
         mean, deviation = probe.z_score(record["column"], own, feature.log)
         rule = "input = (x - mean) / std, or 0 when x is missing; the second input is 1 when x is missing, otherwise 0"
@@ -69,7 +71,8 @@ def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutp
         if feature.num_oov_buckets > 1:
             unknown = f"{1 + size} + farmhash::Fingerprint64(x) mod {feature.num_oov_buckets} for any other value"
         rule = f"input = 1 + line (from 0) of x in the vocabulary; {unknown}; {MISSING_ID} when x is missing"
-        return record | {"vocabulary": vocabulary_file(name), "vocabulary_size": size, "rule": rule}
+        sizes = {"vocabulary_size": size, "num_oov_buckets": feature.num_oov_buckets}
+        return record | {"vocabulary": vocabulary_file(name), **sizes, "rule": rule}
     if isinstance(feature, IntegerCategorical):
         unset = f"{MISSING_ID} when x is missing"
         rule = f"input = x + 1 for whole x in [0, {feature.num_values}), {feature.num_values + 1} for any other x; {unset}"
@@ -79,3 +82,7 @@ def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutp
         rule = f"input = (sin(a), cos(a)) with a = 2 * pi * x / {period}; (0, 0) when x is missing"
         return record | {"period": period, "rule": rule}
     raise ValueError(f"Feature '{name}' has kind '{feature.kind}', which has no description.")
+
+
+def _column_type(dtype: tf.DType) -> str:
+    return "text" if dtype == tf.string else "integer" if dtype.is_integer else "number"

@@ -1,93 +1,108 @@
-"""Post-training quantization: what the edge variants of this stage are, and how one is converted."""
+"""Post-training quantization, and the conversion every variant ends in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pydantic
 import tensorflow as tf
-import tf_keras as keras
 
-from models import serving
-
-Variant = Literal["float32", "float16", "dynamic", "int8"]
-REFERENCE: Variant = "float32"
-
-# What must be found in the flatbuffer to prove that the technique acted; "any" of these tensor types.
-EXPECTED_TYPES: dict[Variant, frozenset[str]] = {
-    "float32": frozenset({"FLOAT32"}),
-    "float16": frozenset({"FLOAT16"}),
-    "dynamic": frozenset({"INT8"}),
-    "int8": frozenset({"INT8"}),
-}
+QuantizationKind = Literal["float16", "dynamic", "int8", "int16x8"]
+CALIBRATED = ("int8", "int16x8")
 
 
-class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Quantize(pydantic.BaseModel):
+    """Smaller numbers in a trained model; the last step of a recipe."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    kind: QuantizationKind = pydantic.Field(
+        ..., description="float16 weights; dynamic: int8 weights; int8: activations too; int16x8: int16 activations."
+    )
+    io: Literal["float", "integer"] = pydantic.Field("float", description="Type of the inputs and outputs of int8, int16x8.")
+    sparse: bool = pydantic.Field(False, description="Encode zeros, so that a pruned model is smaller in raw bytes too.")
+
+    @pydantic.model_validator(mode="after")
+    def _integer_io(self) -> Quantize:
+        if self.io == "integer" and self.kind not in CALIBRATED:
+            raise ValueError(f"`io: integer` needs one of {', '.join(CALIBRATED)}, not {self.kind}.")
+        return self
 
 
-class EdgeGate(_Section):
-    """What a variant may cost against the float32 one."""
+class Representative(pydantic.BaseModel):
+    """Examples of the training split that calibrate the ranges of activations."""
 
-    metric: str
-    max_loss: float = pydantic.Field(0.005, ge=0, description="In the metric's unit, on the whole eval split.")
-    max_size_bytes: int | None = pydantic.Field(None, ge=1)
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
-
-class Representative(_Section):
-    """Examples of the training split that calibrate int8 ranges."""
-
-    num_examples: int = pydantic.Field(500, ge=1)
+    num_examples: int = pydantic.Field(500, ge=1, description="0 examples calibrate nothing.")
     seed: int = pydantic.Field(1, ge=0)
 
 
-class CompressionConfig(_Section):
-    """The edge model: which variants are made, and what one must hold to be pushed."""
+@dataclass(frozen=True)
+class Conversion:
+    """How a SavedModel becomes a flatbuffer.
 
-    variants: tuple[Variant, ...] = pydantic.Field(("float32", "float16", "dynamic", "int8"), min_length=1)
-    gate: EdgeGate
-    representative: Representative = Representative()
+    Attributes:
+      step: post-training quantization, None for none.
+      trained: the model has simulated quantization inside: its ranges are known.
+      per_channel: a scale per output channel; one scale per kernel keeps clusters clusters.
+    """
 
-    @pydantic.field_validator("variants")
-    @classmethod
-    def _reference_first(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
-        if len(set(variants)) != len(variants):
-            raise ValueError(f"a variant is named twice: {list(variants)}.")
-        # Every loss is measured against float32, so it is always made.
-        return (REFERENCE, *(v for v in variants if v != REFERENCE))
+    step: Quantize | None = None
+    trained: bool = False
+    per_channel: bool = True
 
 
-def convert(model: keras.Model, variant: Variant, representative: Mapping[str, np.ndarray]) -> bytes:
-    """Convert a Keras model to a `.tflite` with builtin operators only.
+def convert(saved_model: str, conversion: Conversion, representative: Mapping[str, np.ndarray]) -> bytes:
+    """Convert a SavedModel with one signature to a `.tflite` with builtin operators only.
 
     Args:
-      model: from {name: (batch, width)} to (batch, units).
-      variant: float32; float16 weights; "dynamic": int8 weights, float activations; "int8": int8 weights and activations
-        (Jacob et al. 2018), with float inputs and outputs that the model quantizes itself.
-      representative: training examples {name: (n, width)}; used by int8 only.
+      saved_model: folder; the signature maps {name: (batch, width)} to {"output": (batch, units)}.
+      conversion: how.
+      representative: training examples {name: (n, width)}, used where ranges must be calibrated.
 
     Returns:
       The flatbuffer.
 
     Raises:
-      ValueError: no representative examples for int8.
+      ValueError: no representative examples where some are needed.
     """
-    function, variables = serving.inference_function(model)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], variables)
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if variant != REFERENCE:
+    step = conversion.step
+    if step or conversion.trained:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if variant == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if variant == "int8":
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: _one_by_one(representative)
+    if not conversion.per_channel:
+        converter._experimental_disable_per_channel = True
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if step:
+        _apply(step, converter, representative, conversion.trained)
     return converter.convert()
 
 
-def _one_by_one(examples: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+def _apply(step: Quantize, converter: tf.lite.TFLiteConverter, representative: Mapping[str, np.ndarray], trained: bool) -> None:
+    if step.sparse:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT, tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    if step.kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if step.kind in CALIBRATED and not trained:
+        operators = tf.lite.OpsSet
+        int16 = operators.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [operators.TFLITE_BUILTINS_INT8 if step.kind == "int8" else int16]
+        converter.representative_dataset = lambda: one_by_one(representative)
+    if step.io == "integer":
+        converter.inference_input_type = converter.inference_output_type = tf.int8 if step.kind == "int8" else tf.int16
+
+
+def one_by_one(examples: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    """Give examples {name: (n, width)} as n batches of one.
+
+    Raises:
+      ValueError: there are none.
+    """
     num_examples = min((len(x) for x in examples.values()), default=0)
     if not num_examples:
         raise ValueError("int8 needs representative examples, got none. Raise `compression.representative.num_examples`.")

@@ -3,35 +3,72 @@
 from __future__ import annotations
 
 import gzip
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import tf_keras as keras
 
-from models.compression import tflite
-from models.compression.quantization import EXPECTED_TYPES, REFERENCE, CompressionConfig, EdgeGate, Variant, convert
+from models.compression import evaluation
+from models.compression.config import ChoiceWeights, CompressionConfig
+from models.compression.gates import EdgeGateResult, judge
+from models.compression.plan import Plan, VariantJob
+from models.compression.recipes import REFERENCE
+from models.compression.work import FACTS_FILE, MODEL_FILE, SCORES_FILE, TIMES_FILE
 from models.heads import Kind
 from models.metrics import evaluate, loss_of
 
-Batches = Callable[[], Iterable[tuple[Mapping[str, np.ndarray], np.ndarray]]]
+# The raw-feature model is the trained one: what it may differ by is rounding.
+RAW_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class VariantReport:
-    """What was measured on one variant. `delta` is its metric minus the reference's; `error` says why it did not pass."""
+    """What was measured on one variant.
+
+    Attributes:
+      name: of the recipe.
+      techniques: its steps, in order.
+      inputs: whether it takes transformed features or raw columns.
+      layout: for packed inputs, the transformed features of each; empty when every feature is an input of its own.
+      size_bytes, gzip_bytes: of the flatbuffer, and after gzip -9.
+      parameters: numbers it holds.
+      metrics: on the whole eval split.
+      delta: its metrics minus the reference's.
+      slices: by slice, with the delta of the gated metric where both are defined.
+      agreement: how far its scores are from the reference's.
+      calibration: how true its probabilities are.
+      latency_us: median of one example on one thread, in microseconds.
+      rows_per_second: in batches, on one thread.
+      arena_bytes: memory for one example, without the weights.
+      sparsity: share of zeros in its weights.
+      evidence: every weight with type, zeros and distinct values; types of activations; operators.
+      left_in_float: layers that quantization-aware training could not quantize.
+      gates: every gate with its bound and value.
+      passed: whether it may be pushed.
+      error: why not, None if it may.
+    """
 
     name: str
     techniques: tuple[str, ...] = ()
+    inputs: Literal["transformed", "raw"] = "transformed"
+    layout: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     size_bytes: int = 0
     gzip_bytes: int = 0
+    parameters: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     delta: Mapping[str, float] = field(default_factory=dict)
+    slices: tuple[Mapping[str, Any], ...] = ()
+    agreement: Mapping[str, float | None] = field(default_factory=dict)
+    calibration: Mapping[str, float] = field(default_factory=dict)
     latency_us: float = 0.0
+    rows_per_second: float = 0.0
+    arena_bytes: int = 0
     sparsity: float = 0.0
-    tensor_types: Mapping[str, int] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    left_in_float: tuple[str, ...] = ()
+    gates: tuple[Mapping[str, Any], ...] = ()
     passed: bool = False
     error: str | None = None
 
@@ -41,95 +78,150 @@ class VariantReport:
 
 @dataclass(frozen=True)
 class Compressed:
-    """All variants, their bytes, and the name of the one to push (None if none passed)."""
+    """All variants and which are pushed.
+
+    Attributes:
+      reports: the reference first.
+      files: {variant: its flatbuffer}.
+      chosen: the variant to push; None when none passed.
+      chosen_raw: the one with raw inputs to push beside it; None when there is none, or none passed.
+    """
 
     reports: Sequence[VariantReport]
-    contents: Mapping[str, bytes]
+    files: Mapping[str, str]
     chosen: str | None
+    chosen_raw: str | None = None
+
+    @property
+    def blessed(self) -> bool:
+        """Whether there is one to push, and one with raw inputs if there should be."""
+        wants_raw = any(report.inputs == "raw" for report in self.reports)
+        return self.chosen is not None and (self.chosen_raw is not None or not wants_raw)
+
+    def to_dict(self) -> dict[str, Any]:
+        variants = [report.to_dict() for report in self.reports]
+        return {"variants": variants, "chosen": self.chosen, "chosen_raw": self.chosen_raw, "blessed": self.blessed}
+
+    def content(self, name: str) -> bytes:
+        """Return the flatbuffer of a variant."""
+        with open(self.files[name], "rb") as file:
+            return file.read()
 
 
-def compress(
-    model: keras.Model,
-    kind: Kind,
-    metrics: Sequence[str],
-    config: CompressionConfig,
-    representative: Mapping[str, np.ndarray],
-    evaluation: Batches,
-) -> Compressed:
-    """Make every variant, measure it on the whole eval split in the TFLite interpreter, gate it, choose the smallest.
+def read_results(plan: Plan, outcomes: Mapping[str, str | None]) -> Compressed:
+    """Judge what the jobs have left.
 
     Args:
-      model: the trained model.
-      kind: of the label.
-      metrics: what is measured.
-      config: variants and gate.
-      representative: training examples, {name: (n, width)}.
-      evaluation: gives the batches of the eval split anew.
+      plan: whose jobs have run.
+      outcomes: {job: None, or why it failed}.
 
     Returns:
-      The variants. One that cannot be converted, or whose technique did not act, has failed with the reason in `error`.
+      Every variant; one that failed or did not pass has the reason in `error`.
     """
-    reports: list[VariantReport] = []
-    contents: dict[str, bytes] = {}
-    for variant in config.variants:
-        report, content = _measured(model, variant, kind, metrics, representative, evaluation)
-        if content is not None:
-            contents[variant] = content
-        reports.append(_gated(report, reports[0] if reports else report, kind, config.gate))
-    passed = [report for report in reports if report.passed]
-    return Compressed(reports, contents, min(passed, key=lambda r: r.size_bytes).name if passed else None)
+    reader = _Reader(plan, outcomes)
+    reports = [reader.report(job) for job in plan.jobs if isinstance(job, VariantJob)]
+    files = {job.variant: plan.path(job.name, MODEL_FILE) for job in reader.made}
+    chosen, raw = (
+        choose([r for r in reports if r.inputs == inputs], reports[0], plan.config, plan.problem.head.kind)
+        for inputs in ("transformed", "raw")
+    )
+    return Compressed(reports, files, chosen, raw)
 
 
-def _measured(
-    model: keras.Model,
-    variant: Variant,
-    kind: Kind,
-    metrics: Sequence[str],
-    representative: Mapping[str, np.ndarray],
-    evaluation: Batches,
-) -> tuple[VariantReport, bytes | None]:
-    report = VariantReport(variant, () if variant == REFERENCE else (variant,))
-    try:
-        content = convert(model, variant, representative)
-        edge = tflite.EdgeModel(content)
-        types = edge.tensor_types()
-        _check_acted(variant, types)
-        labels, outputs = tflite.scores(edge, evaluation())
-        measured = replace(
+class _Reader:
+    """Reads the results of variant jobs; the reference comes first."""
+
+    def __init__(self, plan: Plan, outcomes: Mapping[str, str | None]):
+        self._plan, self._outcomes = plan, outcomes
+        self._kind, self._names = plan.problem.head.kind, plan.problem.metrics
+        self._labels = np.asarray(plan.problem.evaluation.labels)
+        self._slices = plan.problem.evaluation.slices
+        self._times = self._json("timing", TIMES_FILE) if outcomes.get("timing") is None else {}
+        self._reference: tuple[VariantReport, np.ndarray] | None = None
+        self.made: list[VariantJob] = []
+
+    def report(self, job: VariantJob) -> VariantReport:
+        """Return the judged report of a variant."""
+        techniques = {recipe.name: recipe.techniques for recipe in self._plan.config.recipes}
+        report = VariantReport(job.variant, techniques.get(job.variant, ()), "raw" if job.raw else "transformed")
+        if (error := self._outcomes[job.name]) is not None:
+            return replace(report, error=error)
+        scores = np.load(self._plan.path(job.name, SCORES_FILE))
+        report = self._measured(report, job, scores)
+        self.made.append(job)
+        if job.variant == REFERENCE:
+            self._reference = report, scores
+        if self._reference is None:
+            return replace(report, error="The float32 reference failed, so no loss can be measured.")
+        return self._judged(report, scores, *self._reference)
+
+    def _measured(self, report: VariantReport, job: VariantJob, scores: np.ndarray) -> VariantReport:
+        with open(self._plan.path(job.name, MODEL_FILE), "rb") as file:
+            content = file.read()
+        facts, times = self._json(job.name, FACTS_FILE), self._times.get(job.name, {})
+        return replace(
             report,
+            layout={name: tuple(parts) for name, parts in facts["layout"].items()},
             size_bytes=len(content),
             gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
-            metrics=evaluate(kind, metrics, labels, outputs),
-            latency_us=edge.latency_us({name: x[:1] for name, x in representative.items()}),
-            sparsity=sparsity(model),
-            tensor_types=types,
+            parameters=facts["parameters"],
+            metrics=evaluate(self._kind, self._names, self._labels, scores),
+            calibration=evaluation.calibration(self._kind, self._labels, scores),
+            latency_us=times.get("latency_us", 0.0),
+            rows_per_second=times.get("rows_per_second", 0.0),
+            arena_bytes=facts["arena_bytes"],
+            sparsity=facts["sparsity"],
+            evidence={key: facts[key] for key in ("weights", "activations", "operators")},
+            left_in_float=tuple(facts["left_in_float"]),
         )
-    except Exception as error:  # the converter raises whatever its passes raise: a failed variant, not a failed run
-        return replace(report, error=f"{type(error).__name__}: {error}"), None
-    return measured, content
+
+    def _judged(
+        self, report: VariantReport, scores: np.ndarray, reference: VariantReport, reference_scores: np.ndarray
+    ) -> VariantReport:
+        gates = self._plan.config.gates
+        delta = {name: report.metrics[name] - reference.metrics[name] for name in report.metrics}
+        compared = evaluation.agreement(self._kind, reference_scores, scores)
+        slices = self._compared_slices(scores, reference_scores)
+        report = replace(report, delta=delta, agreement=asdict(compared), slices=slices)
+        results = judge(report, reference, gates, self._kind)
+        if report.inputs == "raw" and not report.techniques:
+            results.append(_parity(compared))
+        reasons = [result.reason for result in results if not result.passed]
+        if collapsed := evaluation.collapse(self._kind, reference_scores, scores):
+            reasons.insert(0, collapsed)
+        gated = tuple(asdict(result) for result in results)
+        return replace(report, gates=gated, passed=not reasons, error="; ".join(reasons) or None)
+
+    def _compared_slices(self, scores: np.ndarray, reference: np.ndarray) -> tuple[dict[str, Any], ...]:
+        mine, others = (
+            evaluation.by_slice(self._kind, self._names, self._labels, x, self._slices) for x in (scores, reference)
+        )
+        return tuple(
+            asdict(m) | {"delta": {name: m.metrics[name] - o.metrics[name] for name in m.metrics.keys() & o.metrics.keys()}}
+            for m, o in zip(mine, others, strict=True)
+        )
+
+    def _json(self, job: str, file: str) -> dict[str, Any]:
+        with open(self._plan.path(job, file), encoding="utf-8") as opened:
+            return json.load(opened)
 
 
-def _check_acted(variant: Variant, types: Mapping[str, int]) -> None:
-    if not EXPECTED_TYPES[variant] & types.keys():
-        raise ValueError(f"'{variant}' did nothing: the model holds {dict(types)}, none of {sorted(EXPECTED_TYPES[variant])}.")
+def _parity(compared: evaluation.Agreement) -> EdgeGateResult:
+    difference = compared.max_difference
+    name = "edge raw-feature parity, largest score difference"
+    return EdgeGateResult(name, f"<= {RAW_TOLERANCE:g}", difference, difference <= RAW_TOLERANCE)
 
 
-def _gated(report: VariantReport, reference: VariantReport, kind: Kind, gate: EdgeGate) -> VariantReport:
-    if report.error:
-        return report
-    if not reference.metrics:
-        return replace(report, error="The float32 reference failed, so no loss can be measured.")
-    delta = {name: report.metrics[name] - reference.metrics[name] for name in report.metrics}
-    loss = loss_of(kind, gate.metric, report.metrics[gate.metric], reference.metrics[gate.metric])
-    error = None
-    if not math.isfinite(loss) or loss > gate.max_loss:
-        error = f"{gate.metric} is worse than float32 by {loss:.5f}, at most {gate.max_loss:g} is allowed"
-    elif gate.max_size_bytes is not None and report.size_bytes > gate.max_size_bytes:
-        error = f"{report.size_bytes:,} bytes, at most {gate.max_size_bytes:,} are allowed"
-    return replace(report, delta=delta, passed=error is None, error=error)
+def choose(candidates: Sequence[VariantReport], reference: VariantReport, config: CompressionConfig, kind: Kind) -> str | None:
+    """Return the name of the variant to push by the config's policy, None when none passed."""
+    passed = [report for report in candidates if report.passed]
+    policy, metric = config.choose, config.gates.metric
 
+    def cost(report: VariantReport) -> float:
+        if isinstance(policy, ChoiceWeights):
+            loss = max(0.0, loss_of(kind, metric, report.metrics[metric], reference.metrics[metric]))
+            size, latency = report.size_bytes / reference.size_bytes, report.latency_us / reference.latency_us
+            return policy.size * size + policy.latency * latency + policy.loss * loss
+        return report.size_bytes if policy == "smallest" else report.latency_us
 
-def sparsity(model: keras.Model) -> float:
-    """Return the share of zeros among the weights of kernels and embeddings."""
-    weights = [w.numpy() for w in model.trainable_weights if len(w.shape) > 1]
-    return float(sum((w == 0).sum() for w in weights) / sum(w.size for w in weights)) if weights else 0.0
+    return min(passed, key=cost).name if passed else None

@@ -1,85 +1,190 @@
-"""Compressor: the trained Keras model to gated `.tflite` variants and the package of the best."""
+"""Compressor: the trained Keras model to judged `.tflite` variants and the package of the best."""
 
 from __future__ import annotations
 
 import json
 import os
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, channel, component_spec, standard_artifacts
+from tfx.types.artifact import Artifact
 from tfx.utils import io_utils
 
-from models import datasets, serving
-from models.compression import quantization, report
+from models import datasets
+from models.compression.compress import compress
+from models.compression.config import CompressionConfig
+from models.compression.data import ArraySet, EvaluationBatch, RecordFiles, write_arrays
+from models.compression.plan import Problem, RawExamples
+from models.compression.report import Compressed
 from pipeline.artifacts import EDGE_PACKAGE_FOLDER, EDGE_REPORT_FILE, EdgeModel, keras_model_path
 from pipeline.edge_package import write_package
 from pipeline.entrypoints.training import TrainSettings
-from preprocessing.labels import class_names
+from pipeline.progress import announce
+from preprocessing.features import transformed_name
 
-EVAL_BATCH_SIZE = 512
+BATCH_SIZE = 1024
+_TRAINED, _KEPT_FOLDERS = "trained.keras", ("logs", "tensorboard")
 
 
 class CompressSettings(TrainSettings):
     """What the Compressor needs of the config."""
 
-    compression: quantization.CompressionConfig
+    compression: CompressionConfig
+    slices: tuple[tuple[str, ...], ...]
     code_digest: str
 
 
 class Executor(base_executor.BaseExecutor):
-    """Converts, measures on the whole eval split, gates, chooses, packs."""
+    """Makes, judges and packs the variants."""
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:
-        """Leave report.json, variants/ and, if a variant passed, package/ in the EdgeModel artifact."""
+        """Leave report.json, variants/, logs/ and, if a variant passed, package/ in the EdgeModel; bless it or not."""
         settings = CompressSettings.model_validate_json(exec_properties["settings"])
-        model = serving.load_keras(keras_model_path(artifact_utils.get_single_uri(input_dict["model"])))
         transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
-        spec = settings.example_spec(transform)
-        train, evaluation = (_files(input_dict["examples"], split) for split in ("train", "eval"))
-        config = settings.compression.representative
-        representative, _ = datasets.take(datasets.read(train, spec, EVAL_BATCH_SIZE, config.seed), config.num_examples)
+        edge_model = artifact_utils.get_single_instance(output_dict["edge_model"])
+        with tempfile.TemporaryDirectory(prefix="compression-") as folder:
+            problem = _problem(settings, input_dict, transform, folder)
+            compressed = compress(problem, settings.compression, os.path.join(folder, "work"), announce)
+            for report in compressed.reports:
+                if report.name in compressed.files:
+                    _copy(compressed.files[report.name], os.path.join(edge_model.uri, "variants", f"{report.name}.tflite"))
+            _keep_logs(os.path.join(folder, "work"), edge_model.uri)
+            if compressed.chosen:
+                run_id = (self._context.pipeline_run_id if self._context else None) or ""
+                files = write_package(compressed, problem, settings, transform, run_id)
+                for name, content in files.items():
+                    _write(os.path.join(edge_model.uri, EDGE_PACKAGE_FOLDER, name), content)
+        io_utils.write_string_file(os.path.join(edge_model.uri, EDGE_REPORT_FILE), json.dumps(compressed.to_dict(), indent=1))
+        _describe(edge_model, compressed)
+        _bless(artifact_utils.get_single_instance(output_dict["blessing"]), compressed)
 
-        def batches():
-            return datasets.read(evaluation, spec, EVAL_BATCH_SIZE).as_numpy_iterator()
 
-        compressed = report.compress(
-            model, settings.label.kind, settings.metrics, settings.compression, representative, batches
-        )
-        uri = artifact_utils.get_single_uri(output_dict["edge_model"])
-        _write_bytes({f"variants/{name}.tflite": content for name, content in compressed.contents.items()}, uri)
-        if compressed.chosen:
-            chosen = next(r for r in compressed.reports if r.name == compressed.chosen)
-            run_id = (self._context.pipeline_run_id if self._context else None) or ""
-            package = os.path.join(uri, EDGE_PACKAGE_FOLDER)
-            classes = class_names(settings.label, transform)
-            _write_bytes(write_package(compressed.contents[chosen.name], chosen, settings, transform, classes, run_id), package)
-        content = {"variants": [r.to_dict() for r in compressed.reports], "chosen": compressed.chosen}
-        io_utils.write_string_file(os.path.join(uri, EDGE_REPORT_FILE), json.dumps(content, indent=1))
+def _problem(
+    settings: CompressSettings, inputs: dict[str, list[Any]], transform: tft.TFTransformOutput, folder: str
+) -> Problem:
+    keras_file = os.path.join(folder, _TRAINED)
+    _copy(keras_model_path(artifact_utils.get_single_uri(inputs["model"])), keras_file)
+    spec = settings.example_spec(transform)
+    train = RecordFiles(tuple(_files(inputs["examples"], "train")), spec)
+    raw_files = tuple(_files(inputs["raw_examples"], "eval"))
+    return Problem(
+        model=keras_file,
+        model_module=settings.model_module,
+        model_config=settings.model,
+        features=spec.features,
+        head=settings.fitted_head(transform, train.dataset(BATCH_SIZE, None)),
+        fit=settings.fit,
+        metrics=settings.metrics,
+        train=train,
+        evaluation=_evaluation(settings, transform, raw_files, os.path.join(folder, "evaluation")),
+        raw=RawExamples(artifact_utils.get_single_uri(inputs["transform_graph"]), raw_files),
+    )
+
+
+def _evaluation(settings: CompressSettings, transform: tft.TFTransformOutput, files: tuple[str, ...], folder: str) -> ArraySet:
+    """Transform the raw rows of the eval split: beside the features they have the columns that slices are made of."""
+    layer, raw_spec = transform.transform_features_layer(), transform.raw_feature_spec()
+    spec = settings.example_spec(transform)
+
+    def batches() -> Iterator[EvaluationBatch]:
+        for records in datasets.serialized(files, BATCH_SIZE):
+            raw = tf.io.parse_example(records, raw_spec)
+            outputs = layer(raw)
+            features = {f.name: outputs[f.name].numpy().astype(np.int32 if f.num_ids else np.float32) for f in spec.features}
+            slices = [slice_names(raw, columns) for columns in settings.slices]
+            yield EvaluationBatch(features, outputs[transformed_name(settings.label.column)].numpy(), slices)
+
+    return write_arrays(folder, batches())
+
+
+def slice_names(raw: dict[str, tf.Tensor | tf.SparseTensor], columns: tuple[str, ...]) -> list[str]:
+    """Return each row's slice by some columns as TFMA spells it, "hour:17,payment:Cash"; "" where a value is missing."""
+    texts = [(column, _texts(raw[column])) for column in sorted(columns)]
+    rows = zip(*(values for _, values in texts), strict=True)
+    names = [column for column, _ in texts]
+    return [
+        ",".join(f"{name}:{value}" for name, value in zip(names, row, strict=True)) if None not in row else "" for row in rows
+    ]
+
+
+def _texts(column: tf.Tensor | tf.SparseTensor) -> list[str | None]:
+    if not isinstance(column, tf.SparseTensor):
+        return [_text(value) for value in column.numpy().reshape(-1)]
+    texts: list[str | None] = [None] * int(column.dense_shape[0])
+    for (row, _), value in zip(column.indices.numpy(), column.values.numpy(), strict=True):
+        texts[row] = _text(value)
+    return texts
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _files(examples: list[Any], split: str) -> list[str]:
-    return [path for uri in artifact_utils.get_split_uris(examples, split) for path in fileio.glob(os.path.join(uri, "*"))]
+    uris = artifact_utils.get_split_uris(examples, split)
+    return sorted(path for uri in uris for path in fileio.glob(os.path.join(uri, "*")))
 
 
-def _write_bytes(files: dict[str, bytes], folder: str) -> None:
-    for name, content in files.items():
-        path = os.path.join(folder, name)
-        fileio.makedirs(os.path.dirname(path))
-        with tf.io.gfile.GFile(path, "wb") as file:
-            file.write(content)
+def _copy(source: str, destination: str) -> None:
+    fileio.makedirs(os.path.dirname(destination))
+    tf.io.gfile.copy(source, destination, overwrite=True)
+
+
+def _write(path: str, content: bytes) -> None:
+    fileio.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(content)
+
+
+def _keep_logs(work: str, uri: str) -> None:
+    """Keep what explains a result: the log of every job and the TensorBoard summaries of those that trained."""
+    for folder, _, names in os.walk(work):
+        if any(part in _KEPT_FOLDERS for part in os.path.relpath(folder, work).split(os.sep)):
+            for name in names:
+                path = os.path.join(folder, name)
+                _copy(path, os.path.join(uri, os.path.relpath(path, work)))
+
+
+def _describe(artifact: Artifact, compressed: Compressed) -> None:
+    """Put what a search through ML Metadata asks for on the artifact."""
+    artifact.set_string_custom_property("variants", ",".join(report.name for report in compressed.reports))
+    artifact.set_string_custom_property("chosen", compressed.chosen or "")
+    artifact.set_string_custom_property("chosen_raw", compressed.chosen_raw or "")
+    for report in compressed.reports:
+        if report.name == compressed.chosen:
+            artifact.set_string_custom_property("recipe", ",".join(report.techniques))
+            artifact.set_int_custom_property("size_bytes", report.size_bytes)
+            artifact.set_int_custom_property("gzip_bytes", report.gzip_bytes)
+            artifact.set_float_custom_property("latency_us", report.latency_us)
+            for name, value in report.metrics.items():
+                artifact.set_float_custom_property(f"metric_{name}", float(value))
+
+
+def _bless(blessing: Artifact, compressed: Compressed) -> None:
+    blessed = compressed.blessed
+    # As TFX's own InfraValidator marks it, for Pusher to read.
+    io_utils.write_string_file(os.path.join(blessing.uri, "INFRA_BLESSED" if blessed else "INFRA_NOT_BLESSED"), "")
+    blessing.set_int_custom_property("blessed", int(blessed))
 
 
 class _Spec(component_spec.ComponentSpec):
     INPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "raw_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
     }
-    OUTPUTS = {"edge_model": component_spec.ChannelParameter(type=EdgeModel)}
+    OUTPUTS = {
+        "edge_model": component_spec.ChannelParameter(type=EdgeModel),
+        "blessing": component_spec.ChannelParameter(type=standard_artifacts.InfraBlessing),
+    }
     PARAMETERS = {"settings": component_spec.ExecutionParameter(type=str)}
 
 
@@ -93,6 +198,7 @@ class Compressor(base_component.BaseComponent):
         self,
         model: channel.Channel,
         examples: channel.Channel,
+        raw_examples: channel.Channel,
         transform_graph: channel.Channel,
         settings: CompressSettings,
     ):
@@ -100,15 +206,18 @@ class Compressor(base_component.BaseComponent):
 
         Args:
           model: with the Keras file the Trainer leaves.
-          examples: transformed, splits train and eval.
-          transform_graph: that made them.
+          examples: transformed; the split train is trained on.
+          raw_examples: as ingested; the split eval is judged on, by slices as well.
+          transform_graph: that made the transformed ones.
           settings: what is needed of the config.
         """
         spec = _Spec(
             model=model,
             examples=examples,
+            raw_examples=raw_examples,
             transform_graph=transform_graph,
             settings=settings.model_dump_json(),
             edge_model=channel.Channel(type=EdgeModel),
+            blessing=channel.Channel(type=standard_artifacts.InfraBlessing),
         )
         super().__init__(spec=spec)

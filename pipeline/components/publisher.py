@@ -58,11 +58,26 @@ def _mark(pushed: Artifact, destination: str | None) -> None:
     pushed.set_string_custom_property(VERSION_PROPERTY, os.path.basename(destination or ""))
 
 
-def model_pusher(model: channel.Channel, blessing: channel.Channel, destination: str, code_digest: str) -> Pusher:
-    """Return TFX's Pusher with our executor: `<destination>/<version>/saved_model.pb`."""
+def model_pusher(
+    model: channel.Channel,
+    blessing: channel.Channel,
+    destination: str,
+    code_digest: str,
+    edge_blessing: channel.Channel | None = None,
+) -> Pusher:
+    """Return TFX's Pusher with our executor: `<destination>/<version>/saved_model.pb`.
+
+    Args:
+      model: to push.
+      blessing: of the model.
+      destination: a folder of versions.
+      code_digest: for the cache key.
+      edge_blessing: of the edge model, if the server model must not be pushed without it.
+    """
     return Pusher(
         model=model,
         model_blessing=blessing,
+        infra_blessing=edge_blessing,
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=destination)
         ),

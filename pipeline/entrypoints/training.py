@@ -42,6 +42,14 @@ class TrainSettings(pydantic.BaseModel):
         """Return what the model ends in."""
         return Head(self.label.kind, len(class_names(self.label, transform)))
 
+    def fitted_head(self, transform: tft.TFTransformOutput, train: tf.data.Dataset) -> Head:
+        """Return the same with what it learns from the labels of the training split."""
+        head = self.head(transform)
+        if head.kind != "regression":
+            return head
+        offset, scale = datasets.label_moments(train)
+        return dataclasses.replace(head, offset=offset, scale=scale)
+
     def example_spec(self, transform: tft.TFTransformOutput) -> datasets.ExampleSpec:
         """Return what the transformed examples hold."""
         label_dtype = tf.float32 if self.label.kind == "regression" else tf.int64
@@ -61,23 +69,21 @@ def run_fn(fn_args: FnArgs) -> None:
     settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
     model_uri = os.path.dirname(fn_args.serving_model_dir.rstrip("/"))
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
-    head, spec = settings.head(transform), settings.example_spec(transform)
+    spec = settings.example_spec(transform)
     task = importlib.import_module(settings.model_module)
 
     training.make_deterministic(settings.fit.seed)
     strategy, reason = distribution.choose(settings.strategy)
     train = datasets.read(_glob(fn_args.train_files), spec, settings.fit.batch_size, shuffle_seed=settings.fit.seed)
     evaluation = datasets.read(_glob(fn_args.eval_files), spec, settings.fit.batch_size)
-    if head.kind == "regression":
-        offset, scale = datasets.label_moments(train)
-        head = dataclasses.replace(head, offset=offset, scale=scale)
+    head = settings.fitted_head(transform, train)
     with strategy.scope():
         model = task.build(task.Config.model_validate(settings.model), spec.features, head)
-    history = training.fit(model, head, train, evaluation, settings.fit, fn_args.model_run_dir)
+    history = training.fit(model, head.loss, train, evaluation, settings.fit, [training.tensorboard(fn_args.model_run_dir)])
 
     keras.utils.set_random_seed(settings.fit.seed)
     simple = linear.build(spec.features, head)
-    training.fit(simple, head, train, evaluation, linear.fit_config(settings.fit))
+    training.fit(simple, head.loss, train, evaluation, linear.fit_config(settings.fit))
 
     classes = class_names(settings.label, transform)
     serving.export(model, transform, settings.label.column, classes, fn_args.serving_model_dir)

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import progress
 from pipeline.errors import ConfigError, RootLockedError
 from pipeline.local.lock import root_lock
 from pipeline.local.output import RedirectedOutput, redirected_output
@@ -191,6 +192,7 @@ def _launch_all(compiled: CompiledPipeline, screen: Screen) -> tuple[list[StageR
     results: list[StageResult] = []
     interrupted = False
     screen.begin(compiled.stage_ids)
+    stop_listening = progress.listen(screen.say_doing)
     try:
         for stage_id in compiled.stage_ids:
             screen.start_stage(stage_id)
@@ -203,6 +205,7 @@ def _launch_all(compiled: CompiledPipeline, screen: Screen) -> tuple[list[StageR
         if len(results) < len(compiled.stage_ids):
             results.append(StageResult(compiled.stage_ids[len(results)], "failed", error="interrupted"))
     finally:
+        stop_listening()
         screen.end()
     return results + [StageResult(stage_id, "not_reached") for stage_id in compiled.stage_ids[len(results) :]], interrupted
 

@@ -26,6 +26,9 @@ _STYLES = {
 }
 
 
+_SECONDS_BETWEEN_LINES = 5.0
+
+
 class Screen:
     """Shows a run on the stream that is the user's, whatever happens to stdout."""
 
@@ -43,6 +46,8 @@ class Screen:
         self._stages: list[str] = []
         self._results: dict[str, StageResult] = {}
         self._running: tuple[str, float] | None = None
+        self._doing = ""
+        self._said_at = 0.0
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line."""
@@ -66,6 +71,14 @@ class Screen:
     def start_stage(self, stage_id: str) -> None:
         """Show that a stage is running."""
         self._running = stage_id, time.monotonic()
+        self._doing = ""
+
+    def say_doing(self, text: str) -> None:
+        """Show what the running stage is doing: beside it on a terminal, elsewhere as a line every few seconds."""
+        self._doing = text
+        if not self._live and time.monotonic() - self._said_at > _SECONDS_BETWEEN_LINES:
+            self._said_at = time.monotonic()
+            self.say(f"        {text}")
 
     def end_stage(self, result: StageResult) -> None:
         """Show what became of a stage."""
@@ -88,7 +101,8 @@ class Screen:
                 result = self._results[stage_id]
                 table.add_row(stage_id, Text(result.state, _STYLES[result.state]), f"{result.seconds:.1f} s")
             elif self._running and self._running[0] == stage_id:
-                table.add_row(stage_id, Text("running", _STYLES["running"]), f"{time.monotonic() - self._running[1]:.0f} s")
+                seconds = f"{time.monotonic() - self._running[1]:.0f} s"
+                table.add_row(stage_id, Text("running", _STYLES["running"]), seconds, Text(self._doing, "dim"))
             else:
                 table.add_row(stage_id, Text("waiting", _STYLES["waiting"]), "")
         return table
@@ -137,7 +151,7 @@ def _edge_table(edge: Mapping[str, Any]) -> Table:
     metric_names = list(edge["reference"]["metrics"])
     table = Table("edge variant", "bytes", "gzip", *metric_names, "latency us", "", title="Edge variants", title_justify="left")
     for variant in edge["variants"]:
-        chosen = variant["name"] == edge["chosen"]
+        chosen = variant["name"] in (edge["chosen"], edge["chosen_raw"])
         metrics = [f"{variant['metrics'][name]:.4f}" if name in variant["metrics"] else "" for name in metric_names]
         verdict = Text("chosen", "bold green") if chosen else _verdict(variant["passed"], variant["error"] or "")
         sizes = [f"{variant['size_bytes']:,}", f"{variant['gzip_bytes']:,}"]

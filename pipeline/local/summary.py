@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +13,6 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
-from models.compression.quantization import EdgeGate
-from models.heads import Kind
-from models.metrics import loss_of
 from pipeline.artifacts import EDGE_REPORT_FILE, GATES_FILE
 from pipeline.components.data_gate import read_anomalies
 from pipeline.components.example_gen import read_ingest_report
@@ -51,8 +47,8 @@ def summarize(outputs: Outputs, config: PipelineConfig, root: Path) -> dict[str,
     judged = outputs.read_json("ModelGate", "report", GATES_FILE) or {"metrics": {}, "slices": [], "gates": []}
     edge = _edge(outputs.read_json("Compressor", "edge_model", EDGE_REPORT_FILE))
     gates = list(judged["gates"])
-    if edge and config.compression:
-        gates.append(_edge_gate(edge, config.label.kind, config.compression.gate))
+    if edge:
+        gates += _edge_gates(edge)
     return {
         "data": _data(outputs),
         "metrics": judged["metrics"],
@@ -90,26 +86,27 @@ def _edge(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
     keys = ("name", "size_bytes", "gzip_bytes", "metrics", "latency_us")
     return {
         "reference": {key: reference[key] for key in keys},
-        "variants": report["variants"],
+        # The whole evidence stays in the artifact's report.
+        "variants": [{key: value for key, value in v.items() if key not in ("evidence", "slices")} for v in report["variants"]],
         "chosen": report["chosen"],
+        "chosen_raw": report["chosen_raw"],
     }
 
 
-def _edge_gate(edge: Mapping[str, Any], kind: Kind, gate: EdgeGate) -> dict[str, Any]:
-    """Return the gate that stands for all variants: the loss of the chosen one, or of the nearest miss."""
-    reference = edge["reference"]["metrics"].get(gate.metric)
-    values = {v["name"]: v["metrics"].get(gate.metric) for v in edge["variants"]}
-    losses = {n: loss_of(kind, gate.metric, v, reference) for n, v in values.items() if None not in (v, reference)}
-    finite = {name: loss for name, loss in losses.items() if math.isfinite(loss)}
-    value = finite.get(edge["chosen"] or "", min(finite.values(), default=None))
-    size = f" within {gate.max_size_bytes:,} bytes" if gate.max_size_bytes else ""
-    return {
-        "name": f"edge {gate.metric} loss",
-        "slice": None,
-        "bound": f"<= {gate.max_loss:g}{size}",
-        "value": None if value is None else round(value, 6),
-        "passed": edge["chosen"] is not None,
-    }
+def _edge_gates(edge: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the gates that stand for all variants: those of the chosen one, or of the nearest miss; for raw inputs too."""
+    shown: list[dict[str, Any]] = []
+    for inputs, chosen in (("transformed", edge["chosen"]), ("raw", edge["chosen_raw"])):
+        judged = {v["name"]: list(v["gates"]) for v in edge["variants"] if v["inputs"] == inputs}
+        if not judged:
+            continue
+        nearest = min(judged, key=lambda name: (not judged[name], sum(not gate["passed"] for gate in judged[name])))
+        gates = judged[chosen or nearest]
+        if chosen is None and all(gate["passed"] for gate in gates):
+            # Not a gate failed but the making of every variant.
+            gates = [{"name": "edge model", "slice": None, "bound": "a variant that passes", "value": None, "passed": False}]
+        shown += [gate | ({"name": f"{gate['name']} (raw inputs)"} if inputs == "raw" else {}) for gate in gates]
+    return shown
 
 
 def _pushed(artifact: mlmd.Artifact | None, root: Path) -> str | None:

@@ -251,5 +251,5 @@ def _train(taxi: Finished, repository: Path, seed: int):
     training.make_deterministic(seed)
     model = tabular.build(config.model, spec.features, head)
     batches = datasets.read(evaluation, spec, config.fit.batch_size)
-    training.fit(model, head, datasets.read(train, spec, config.fit.batch_size, shuffle_seed=seed), batches, config.fit)
+    training.fit(model, head.loss, datasets.read(train, spec, config.fit.batch_size, shuffle_seed=seed), batches, config.fit)
     return model, evaluate(model, batches, settings)["auc"]

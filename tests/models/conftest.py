@@ -144,5 +144,5 @@ def trained() -> Trained:
         tabular_model.Config(numeric_units=32, hidden=(64, 32), dropout=0.1), features, Head("binary", 2)
     )
     data = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(50)
-    training.fit(model, Head("binary", 2), data, data, training.FitConfig(epochs=6, learning_rate=5e-3))
+    training.fit(model, Head("binary", 2).loss, data, data, training.FitConfig(epochs=6, learning_rate=5e-3))
     return Trained(model, inputs, labels)

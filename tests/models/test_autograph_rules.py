@@ -66,5 +66,5 @@ def test_layer_that_loops_and_branches_on_tensors_still_trains():
     config = training.FitConfig(
         epochs=60, optimizer="adam", learning_rate=0.02, early_stopping_patience=60, reduce_lr_patience=60
     )
-    training.fit(model, Head("regression"), data, data, config)
+    training.fit(model, Head("regression").loss, data, data, config)
     assert float(layer.weight.numpy()) == pytest.approx(0.4, abs=0.01)

@@ -45,7 +45,7 @@ def trained(kind):
         config = tabular.Config(embedding_dim=2, numeric_units=4, hidden=(8,), dropout=0.0)
         model = tabular.build(config, FEATURES, Head("binary", 2))
     start = model.get_weights()
-    training.fit(model, Head("binary", 2), data, data, training.FitConfig(epochs=3, optimizer="adam", learning_rate=0.01))
+    training.fit(model, Head("binary", 2).loss, data, data, training.FitConfig(epochs=3, optimizer="adam", learning_rate=0.01))
     return start, model.get_weights(), reason, strategy.num_replicas_in_sync
 
 

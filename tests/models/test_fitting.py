@@ -43,7 +43,7 @@ def trained_weights(seed: int) -> list[np.ndarray]:
     training.make_deterministic(seed)
     model = tabular.build(CONFIG, FEATURES, HEADS["binary"])
     data = batches(LABELS["binary"], shuffle_seed=seed)
-    training.fit(model, HEADS["binary"], data, batches(LABELS["binary"]), training.FitConfig(seed=seed, epochs=3))
+    training.fit(model, HEADS["binary"].loss, data, batches(LABELS["binary"]), training.FitConfig(seed=seed, epochs=3))
     return model.get_weights()
 
 
@@ -60,7 +60,7 @@ def test_early_stopping_restores_the_weights_of_the_best_epoch():
     # What is learned of the train split is wrong for the eval split: the first epoch is the best.
     labels = LABELS["binary"]
     config = training.FitConfig(epochs=30, optimizer="adam", learning_rate=0.05, early_stopping_patience=2)
-    history = training.fit(model, HEADS["binary"], batches(labels), batches(1 - labels), config)
+    history = training.fit(model, HEADS["binary"].loss, batches(labels), batches(1 - labels), config)
     eval_loss = history.history["val_loss"]
     assert eval_loss[0] < eval_loss[1] < eval_loss[2]
     assert len(eval_loss) == 3
@@ -71,7 +71,7 @@ def test_early_stopping_restores_the_weights_of_the_best_epoch():
 def test_learning_rate_drops_after_epochs_without_gain():
     model = linear.build(FEATURES, HEADS["binary"])
     config = training.FitConfig(epochs=3, learning_rate=0.05, reduce_lr_patience=1, reduce_lr_factor=0.1)
-    history = training.fit(model, HEADS["binary"], batches(LABELS["binary"]), batches(1 - LABELS["binary"]), config)
+    history = training.fit(model, HEADS["binary"].loss, batches(LABELS["binary"]), batches(1 - LABELS["binary"]), config)
     assert history.history["lr"] == pytest.approx([0.05, 0.05, 0.005])
 
 
@@ -81,7 +81,7 @@ def test_every_label_kind_is_learned(kind: Kind, largest_loss: float):
     model = tabular.build(CONFIG.model_copy(update={"dropout": 0.0}), FEATURES, HEADS[kind])
     data = batches(LABELS[kind])
     config = training.FitConfig(epochs=40, learning_rate=0.05, reduce_lr_patience=10, early_stopping_patience=40)
-    history = training.fit(model, HEADS[kind], data, data, config)
+    history = training.fit(model, HEADS[kind].loss, data, data, config)
     assert min(history.history["val_loss"]) < largest_loss < history.history["loss"][0]
 
 
@@ -89,7 +89,7 @@ def test_adamw_decays_weights_and_adam_does_not():
     def optimizer(kind: str) -> keras.optimizers.Optimizer:
         model = linear.build(FEATURES, HEADS["binary"])
         config = training.FitConfig(optimizer=kind, weight_decay=0.02, learning_rate=0.03, epochs=1)
-        training.fit(model, HEADS["binary"], batches(LABELS["binary"]), batches(LABELS["binary"]), config)
+        training.fit(model, HEADS["binary"].loss, batches(LABELS["binary"]), batches(LABELS["binary"]), config)
         return model.optimizer
 
     adamw, adam = optimizer("adamw"), optimizer("adam")
@@ -103,7 +103,7 @@ def test_nan_label_in_the_train_split_is_a_divergence():
     with pytest.raises(ValueError) as caught:
         training.fit(
             model,
-            HEADS["regression"],
+            HEADS["regression"].loss,
             batches(with_one(labels, np.nan)),
             batches(labels),
             training.FitConfig(learning_rate=0.125),
@@ -122,7 +122,7 @@ def test_absurd_learning_rate_is_a_divergence():
         match=r"^Training diverged: the loss became (nan|inf) in epoch 1\. Lower `fit\.learning_rate` \(now 1e\+20\) or look "
         r"for extreme values in the numeric features\.$",
     ):
-        training.fit(model, HEADS["regression"], data, data, training.FitConfig(learning_rate=1e20))
+        training.fit(model, HEADS["regression"].loss, data, data, training.FitConfig(learning_rate=1e20))
 
 
 def test_nan_label_in_the_eval_split_is_an_error():
@@ -130,7 +130,7 @@ def test_nan_label_in_the_eval_split_is_an_error():
     labels = LABELS["regression"]
     with pytest.raises(ValueError) as caught:
         training.fit(
-            model, HEADS["regression"], batches(labels), batches(with_one(labels, np.nan)), training.FitConfig(epochs=2)
+            model, HEADS["regression"].loss, batches(labels), batches(with_one(labels, np.nan)), training.FitConfig(epochs=2)
         )
     assert str(caught.value) == (
         "The eval loss was never a number, so no epoch is the best. "
@@ -142,17 +142,18 @@ def test_class_that_only_the_eval_split_has_does_not_stop_training():
     model = linear.build(FEATURES, HEADS["multiclass"])
     labels = LABELS["multiclass"]
     history = training.fit(
-        model, HEADS["multiclass"], batches(labels), batches(with_one(labels, -1)), training.FitConfig(epochs=1)
+        model, HEADS["multiclass"].loss, batches(labels), batches(with_one(labels, -1)), training.FitConfig(epochs=1)
     )
     scores = model.predict(INPUTS, verbose=0)[:-1]
     known = metrics.multiclass_log_loss(labels[:-1, 0], scores)
     assert history.history["val_loss"][0] == pytest.approx(known * 95 / 96, rel=1e-4)
 
 
-def test_tensorboard_logs_go_below_the_log_dir_and_nowhere_without_one(tmp_path: Path):
+def test_tensorboard_logs_go_below_the_log_dir(tmp_path: Path):
     data = batches(LABELS["binary"])
     config = training.FitConfig(epochs=1)
-    training.fit(linear.build(FEATURES, HEADS["binary"]), HEADS["binary"], data, data, config, str(tmp_path / "logs"))
+    log = training.tensorboard(str(tmp_path / "logs"))
+    training.fit(linear.build(FEATURES, HEADS["binary"]), HEADS["binary"].loss, data, data, config, [log])
     assert sorted(os.listdir(tmp_path / "logs" / "tensorboard")) == ["train", "validation"]
 
 

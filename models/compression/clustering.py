@@ -1,0 +1,86 @@
+"""Weight clustering: a kernel keeps a handful of distinct values (Han et al. 2016), so that it compresses."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pydantic
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as experimental
+
+from models.compression.folding import fold_batch_normalization
+from models.compression.layers import LayerChoice, check_rebuildable, choose_layers, copy_model, largest_weight
+from models.compression.retraining import Retraining, Trainer
+
+_UNSUPPORTED = ("Normalization",)
+_INITIALIZATIONS = {
+    "kmeans++": tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
+    "linear": tfmot.clustering.keras.CentroidInitialization.LINEAR,
+    "density": tfmot.clustering.keras.CentroidInitialization.DENSITY_BASED,
+}
+
+
+class Cluster(Retraining):
+    """Distinct values in kernels. After pruning, the zeros stay zeros (sparsity-preserving clustering)."""
+
+    kind: Literal["cluster"] = "cluster"
+    num_clusters: int = pydantic.Field(16, ge=2, le=256, description="Distinct values per kernel.")
+    initialization: Literal["kmeans++", "linear", "density"] = "kmeans++"
+    layers: LayerChoice = LayerChoice()
+
+
+def cluster(model: keras.Model, step: Cluster, trainer: Trainer, preserve_sparsity: bool) -> keras.Model:
+    """Cluster kernels while training on. Batch normalizations are folded into them first.
+
+    Args:
+      model: functional or sequential; left as it is.
+      step: how many clusters and where.
+      trainer: trains the clustered model.
+      preserve_sparsity: zeros stay zeros; a pruned model has them.
+
+    Returns:
+      A model of the same layers, without TFMOT's wrappers.
+
+    Raises:
+      ValueError: no layer to cluster, an unsupported one, or a layer that ended with more values than asked for.
+    """
+    check_rebuildable(model, "cluster")
+    model = fold_batch_normalization(model)
+    chosen = choose_layers(model, step.layers, "cluster", _UNSUPPORTED)
+
+    def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name not in chosen:
+            return layer
+        if preserve_sparsity:
+            return experimental.cluster_weights(layer, **_parameters(step, layer), preserve_sparsity=True)
+        return tfmot.clustering.keras.cluster_weights(layer, **_parameters(step, layer))
+
+    wrapped = copy_model(model, wrap)
+    trainer.retrain(wrapped, step)
+    clustered = tfmot.clustering.keras.strip_clustering(wrapped)
+    check_clustered(clustered, chosen, step)
+    return clustered
+
+
+def _parameters(step: Cluster, layer: keras.layers.Layer) -> dict[str, Any]:
+    weights = largest_weight(layer)
+    # TFMOT fails on more clusters than there are values.
+    distinct = len(np.unique(weights[weights != 0]))
+    number = min(step.num_clusters, max(2, distinct))
+    return {"number_of_clusters": number, "cluster_centroids_init": _INITIALIZATIONS[step.initialization]}
+
+
+def clustered_kernels(model: keras.Model, step: Cluster) -> dict[str, int]:
+    """Return how many kernels were clustered, and how many values each may hold."""
+    return {"kernels": len(choose_layers(model, step.layers, "cluster", _UNSUPPORTED)), "values": step.num_clusters}
+
+
+def check_clustered(model: keras.Model, chosen: list[str], step: Cluster) -> None:
+    """Raise ValueError for a layer with more distinct values than asked for; zero beside the clusters is allowed."""
+    for name in chosen:
+        weights = largest_weight(model.get_layer(name))
+        distinct = len(np.unique(weights[weights != 0]))
+        if distinct > step.num_clusters:
+            raise ValueError(f"cluster: layer '{name}' has {distinct} distinct values, {step.num_clusters} were asked for.")

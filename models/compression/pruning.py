@@ -1,0 +1,106 @@
+"""Magnitude pruning: small weights become zero while the rest is trained on (Zhu & Gupta 2017), or 2 of every 4."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pydantic
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+from models.compression.layers import LayerChoice, choose_layers, copy_model, largest_weight
+from models.compression.retraining import Retraining, Trainer
+
+_INITIAL_SPARSITY = 0.3  # where a polynomial schedule begins: the first third of the weights costs nothing
+_UNSUPPORTED = ("Bidirectional", "Normalization")
+_TOLERANCE = 0.01
+
+
+class Prune(Retraining):
+    """Zeros in kernels. They show in compressed bytes, and in raw bytes with `sparse: true` at quantization."""
+
+    kind: Literal["prune"] = "prune"
+    sparsity: float = pydantic.Field(0.8, description="Share of zeros in the end, between 0 and 1; 2:4 means 0.5.")
+    schedule: Literal["polynomial", "constant"] = pydantic.Field("polynomial", description="How the share grows.")
+    structure: Literal["unstructured", "2:4"] = pydantic.Field(
+        "unstructured", description="2:4 leaves at most two of four neighbours, which some kernels run faster."
+    )
+    layers: LayerChoice = LayerChoice()
+
+    @pydantic.field_validator("sparsity")
+    @classmethod
+    def _inside(cls, sparsity: float) -> float:
+        if not 0 < sparsity < 1:
+            raise ValueError(f"must lie between 0 and 1, got {sparsity:g}. 0 prunes nothing, 1 leaves no weight.")
+        return sparsity
+
+    @property
+    def target(self) -> float:
+        """The share of zeros that chosen layers must end with."""
+        return 0.5 if self.structure == "2:4" else self.sparsity
+
+
+def prune(model: keras.Model, step: Prune, trainer: Trainer) -> keras.Model:
+    """Prune while training on.
+
+    Args:
+      model: functional or sequential; left as it is.
+      step: how much and where.
+      trainer: trains the pruned model.
+
+    Returns:
+      A model of the same layers, without TFMOT's wrappers.
+
+    Raises:
+      ValueError: no layer to prune, an unsupported one, or a layer that ended with fewer zeros than asked for.
+    """
+    chosen = choose_layers(model, step.layers, "prune", _UNSUPPORTED)
+    sparsity = tfmot.sparsity.keras
+    parameters = _parameters(step, trainer.num_steps(step))
+    wrapped = copy_model(
+        model, lambda layer: sparsity.prune_low_magnitude(layer, **parameters) if layer.name in chosen else layer
+    )
+    trainer.retrain(wrapped, step, [sparsity.UpdatePruningStep()])
+    pruned = sparsity.strip_pruning(wrapped)
+    check_pruned(pruned, chosen, step)
+    return pruned
+
+
+def _parameters(step: Prune, num_steps: int) -> dict[str, Any]:
+    frequency = max(1, num_steps // 50)
+    # The last third of the steps repairs what the zeros broke.
+    end = max(1, int(num_steps * 0.7))
+    sparsity = tfmot.sparsity.keras
+    if step.schedule == "polynomial" and step.structure == "unstructured":
+        begin = min(_INITIAL_SPARSITY, step.sparsity / 2)
+        return {"pruning_schedule": sparsity.PolynomialDecay(begin, step.sparsity, 0, end, frequency=frequency)}
+    parameters = {"pruning_schedule": sparsity.ConstantSparsity(step.target, 0, frequency=frequency)}
+    return parameters | ({"sparsity_m_by_n": (2, 4)} if step.structure == "2:4" else {})
+
+
+def expected_zeros(model: keras.Model, step: Prune) -> int:
+    """Return how many zeros a pruned model's chosen layers hold."""
+    chosen = choose_layers(model, step.layers, "prune", _UNSUPPORTED)
+    return int(sum(np.sum(largest_weight(model.get_layer(name)) == 0) for name in chosen))
+
+
+def check_pruned(model: keras.Model, chosen: list[str], step: Prune) -> None:
+    """Raise ValueError for a layer with fewer zeros than asked for, or in other places than its structure asks for."""
+    for name in chosen:
+        weights = largest_weight(model.get_layer(name))
+        share = float(np.mean(weights == 0))
+        if step.structure == "2:4" and (most := _most_in_four(weights)) > 2:
+            raise ValueError(f"prune: layer '{name}' has {most} weights in a group of four inputs, 2:4 allows two.")
+        if share < step.target - _TOLERANCE:
+            raise ValueError(
+                f"prune: layer '{name}' has {share:.1%} zeros, {step.target:.0%} were asked for. "
+                "Raise `epochs`, so that the schedule reaches its end."
+            )
+
+
+def _most_in_four(kernel: np.ndarray) -> int:
+    """Return the largest number of weights that are not zero among four neighbouring inputs of an output."""
+    by_output = kernel.reshape(-1, kernel.shape[-1]).T
+    groups = by_output[:, : by_output.shape[1] // 4 * 4].reshape(-1, 4)
+    return int(np.count_nonzero(groups, axis=1).max(initial=0))

@@ -1,0 +1,244 @@
+"""What the process of a job does. Runs in a child of the workshop: whatever happens here costs one variant at most."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pydantic
+import tensorflow as tf
+import tf_keras as keras
+
+from models import datasets, serving, training
+from models.compression import clustering, distillation, packing, pruning, quantization, quantization_aware
+from models.compression.evidence import check_kept, check_quantized, compacted, examine
+from models.compression.packing import Layout
+from models.compression.plan import (
+    KERAS_FILE,
+    LAYOUT_FILE,
+    NOTES_FILE,
+    SAVED_MODEL,
+    Job,
+    Plan,
+    Problem,
+    StepJob,
+    TimingJob,
+    VariantJob,
+)
+from models.compression.retraining import Trainer
+from models.compression.tflite import EdgeModel, arena_bytes
+from models.metrics import evaluate, loss_of
+
+_TIMING_ROUNDS, _TIMING_RUNS, _TIMING_BATCH = 9, 200, 256
+_RAW_BATCH = 1024
+Announce = Callable[[str], None]
+MODEL_FILE, SCORES_FILE, INPUTS_FILE, FACTS_FILE = "model.tflite", "scores.npy", "inputs.npz", "facts.json"
+TIMES_FILE = "times.json"
+
+
+def perform(job: Job, plan: Plan, announce: Announce) -> None:
+    """Do a job and leave its results in its folder.
+
+    Args:
+      job: one of the plan's.
+      plan: with the folders of the jobs it needs.
+      announce: takes a line for whoever watches.
+
+    Raises:
+      ValueError: the technique cannot do what was asked, or did nothing.
+    """
+    training.make_deterministic(plan.problem.fit.seed)
+    os.makedirs(plan.path(job.name))
+    if isinstance(job, StepJob):
+        _perform_step(job, plan, announce)
+    elif isinstance(job, VariantJob):
+        _perform_variant(job, plan, announce)
+    elif isinstance(job, TimingJob):
+        announce(job.title)
+        _write_json(plan.path(job.name, TIMES_FILE), _times(job, plan))
+
+
+def _perform_step(job: StepJob, plan: Plan, announce: Announce) -> None:
+    if job.step is None:
+        _leave(job, plan, serving.load_keras(plan.problem.model), Layout(), {})
+        return
+    (parent,) = job.needs
+    model, layout = serving.load_keras(plan.path(parent, KERAS_FILE)), read_layout(plan, parent)
+    notes = _read_json(plan.path(parent, NOTES_FILE))
+    trainer = _trainer(job, plan, layout, announce)
+    step, notes = job.step, dict(notes)
+    match step:
+        case distillation.Distill():
+            problem = plan.problem
+            passes = functools.partial(_good_enough, plan=plan, teacher=model)
+            model = distillation.distill(model, step, trainer, _students(step, problem), passes)
+            notes["student_parameters"] = model.count_params()
+        case pruning.Prune():
+            model = pruning.prune(model, step, trainer)
+            notes["zeros"] = pruning.expected_zeros(model, step)
+        case clustering.Cluster():
+            model = clustering.cluster(model, step, trainer, preserve_sparsity=job.sparse)
+            notes["clustered"] = clustering.clustered_kernels(model, step)
+        case packing.Pack():
+            packed = packing.pack(model, step)
+            model, layout = packed.model, packed.layout
+        case quantization_aware.QuantizeAware():
+            quantized = quantization_aware.quantize_aware(model, step, trainer, job.sparse, job.clustered)
+            model, notes["left_in_float"] = quantized.model, list(quantized.left_in_float)
+    _leave(job, plan, model, layout, notes, trainable=not isinstance(step, quantization_aware.QuantizeAware))
+
+
+def _leave(job: StepJob, plan: Plan, model: keras.Model, layout: Layout, notes: dict[str, Any], trainable: bool = True) -> None:
+    if trainable:
+        model.save(plan.path(job.name, KERAS_FILE))
+    serving.export_function(*serving.inference_function(model), plan.path(job.name, SAVED_MODEL))
+    _write_json(plan.path(job.name, LAYOUT_FILE), {"numbers": layout.numbers, "ids": layout.ids})
+    _write_json(plan.path(job.name, NOTES_FILE), {**notes, "parameters": model.count_params()})
+
+
+def _trainer(job: StepJob, plan: Plan, layout: Layout, announce: Announce) -> Trainer:
+    problem, fit = plan.problem, plan.problem.fit
+
+    def packed(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        return dataset.map(lambda x, y: (layout.pack(x), y)) if layout.inputs else dataset
+
+    callbacks = [_Announcer(job.title, announce), training.tensorboard(plan.path(job.name))]
+    return Trainer(
+        packed(problem.train.dataset(fit.batch_size, fit.seed)),
+        packed(problem.evaluation.dataset(fit.batch_size)),
+        problem.head,
+        fit,
+        callbacks,
+    )
+
+
+class _Announcer(keras.callbacks.Callback):
+    def __init__(self, title: str, announce: Announce):
+        super().__init__()
+        self._title, self._announce = title, announce
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        losses = f"loss {logs['loss']:.4f}, eval loss {logs['val_loss']:.4f}" if logs else ""
+        self._announce(f"{self._title}, epoch {epoch + 1}/{self.params['epochs']}, {losses}")
+
+
+def _students(step: distillation.Distill, problem: Problem) -> list[distillation.Student]:
+    task = importlib.import_module(problem.model_module)
+    config = task.Config.model_validate(problem.model_config)
+    changes = step.students or [student.model_dump() for student in task.students(config)]
+    return [_student(task, config, change, problem) for change in changes]
+
+
+def _student(task: Any, config: pydantic.BaseModel, changes: dict[str, Any], problem: Problem) -> distillation.Student:
+    changed = task.Config.model_validate(config.model_dump() | changes)
+    return distillation.Student(changes, lambda: task.build(changed, problem.features, problem.head))
+
+
+def _good_enough(student: keras.Model, plan: Plan, teacher: keras.Model) -> bool:
+    """Return whether a student stays within half of what the gate allows: later steps cost something too."""
+    gates, kind = plan.config.gates, plan.problem.head.kind
+    rows, labels = plan.problem.evaluation.dataset(1024), plan.problem.evaluation.labels
+    values = [evaluate(kind, [gates.metric], labels, m.predict(rows, verbose=0))[gates.metric] for m in (student, teacher)]
+    return loss_of(kind, gates.metric, *values) <= gates.max_loss / 2
+
+
+def _perform_variant(job: VariantJob, plan: Plan, announce: Announce) -> None:
+    (parent,) = job.needs
+    layout, notes = read_layout(plan, parent), _read_json(plan.path(parent, NOTES_FILE))
+    announce(job.title)
+    features = plan.problem.evaluation.features
+    config = plan.config.representative
+    representative: dict[str, np.ndarray] = {}
+    if job.conversion.step and job.conversion.step.kind in quantization.CALIBRATED and not job.conversion.trained:
+        examples, _ = datasets.take(plan.problem.train.dataset(512, config.seed), config.num_examples)
+        representative = layout.pack(examples) if layout.inputs else examples
+    content = quantization.convert(plan.path(parent, SAVED_MODEL), job.conversion, representative)
+    evidence = examine(content)
+    check_quantized(evidence, job.conversion, notes.get("left_in_float", ()))
+    check_kept(evidence, notes)
+    if job.compact:
+        content = compacted(content)
+    if job.raw:
+        content, features = _with_transform(content, layout, plan.problem)
+    elif layout.inputs:
+        features = layout.pack(features)
+    _measure(job.name, plan, content, features)
+    facts = {"left_in_float": notes.get("left_in_float", []), "layout": layout.inputs, "arena_bytes": arena_bytes(content)}
+    _write_json(plan.path(job.name, FACTS_FILE), evidence.to_dict() | facts)
+
+
+def _measure(name: str, plan: Plan, content: bytes, features: dict[str, np.ndarray]) -> None:
+    with open(plan.path(name, MODEL_FILE), "wb") as file:
+        file.write(content)
+    first = {feature: x[:_TIMING_BATCH] for feature, x in features.items()}
+    np.savez(
+        plan.path(name, INPUTS_FILE), **{feature: x.astype(bytes) if x.dtype == object else x for feature, x in first.items()}
+    )
+    np.save(plan.path(name, SCORES_FILE), EdgeModel(content).predict(features))
+
+
+def _with_transform(content: bytes, layout: Layout, problem: Problem) -> tuple[bytes, dict[str, np.ndarray]]:
+    """Return a flatbuffer with the transform in front, and the raw columns of the eval split {column: (n, 1)}."""
+    # Only these jobs need the transform library, and importing it takes seconds.
+    import tensorflow_transform as tft
+
+    from models.compression import raw_features
+
+    if problem.raw is None:
+        raise ValueError("`inputs: raw`: there is no transform graph to put into the model.")
+    transform = tft.TFTransformOutput(problem.raw.transform_graph)
+    front = raw_features.raw_transform(transform, problem.features, layout.pack if layout.inputs else dict)
+    content = compacted(raw_features.joined(front, content))
+    columns = EdgeModel(content).input_names
+    batches = [
+        raw_features.raw_columns(list(records.numpy()), transform, columns)
+        for records in datasets.serialized(problem.raw.files, _RAW_BATCH)
+    ]
+    return content, {name: np.concatenate([batch[name] for batch in batches]) for name in columns}
+
+
+def _times(job: TimingJob, plan: Plan) -> dict[str, dict[str, float]]:
+    """Return {variant job: median latency of one example in microseconds, rows per second in batches}, on one thread."""
+    models, inputs = {}, {}
+    for name in job.timed:
+        with open(plan.path(name, MODEL_FILE), "rb") as file:
+            models[name] = EdgeModel(file.read())
+        with np.load(plan.path(name, INPUTS_FILE)) as rows:
+            inputs[name] = dict(rows)
+    rounds: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(_TIMING_ROUNDS + 1):
+        for name, model in models.items():
+            one = {feature: x[:1] for feature, x in inputs[name].items()}
+            rounds[name].append(model.seconds(one, _TIMING_RUNS))
+    return {
+        # The first round warms up.
+        name: {"latency_us": float(np.median(rounds[name][1:]) * 1e6), "rows_per_second": _throughput(model, inputs[name])}
+        for name, model in models.items()
+    }
+
+
+def _throughput(model: EdgeModel, inputs: dict[str, np.ndarray]) -> float:
+    size = len(next(iter(inputs.values()))) if model.resizable else 1
+    seconds = model.seconds({name: x[:size] for name, x in inputs.items()}, 20)
+    return size / seconds
+
+
+def read_layout(plan: Plan, job: str) -> Layout:
+    """Return the layout of a step's model."""
+    values = _read_json(plan.path(job, LAYOUT_FILE))
+    return Layout(tuple(values["numbers"]), tuple(values["ids"]))
+
+
+def _read_json(path: str) -> dict[str, Any]:
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _write_json(path: str, values: Any) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(values, file, indent=1)
