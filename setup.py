@@ -44,6 +44,6 @@ setup(
         f"setuptools<81; {TFX_1_16}",
     ],
     extras_require={
-        "dev": ["pytest>=8", "ruff", "mypy", "import-linter>=2", "types-PyYAML", "scikit-learn"],
+        "dev": ["pytest>=8", "ruff", "mypy", "import-linter>=2", "types-PyYAML", "scikit-learn", "matplotlib"],
     },
 )

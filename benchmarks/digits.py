@@ -50,7 +50,7 @@ def build(config: Config, features: Sequence[EncodedFeature], head: Head) -> ker
 def students(config: Config) -> list[Config]:
     """Return smaller networks to distill into, smallest first."""
     return [
-        Config(filters=filters, hidden=None, pool_early=True, dropout=0.0) for filters in ((6, 12), (8, 16), (12, 24), (16, 32))
+        Config(filters=filters, hidden=None, pool_early=True, dropout=0.0) for filters in ((6, 12), (8, 16), (10, 20), (12, 24))
     ]
 
 
