@@ -4,6 +4,7 @@ computes on the way (Romero et al. 2015).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,18 +17,22 @@ from models.compression.layers import check_rebuildable
 from models.compression.retraining import DatasetMap, Retraining, Trainer
 from models.heads import LOGITS, Head
 
+_STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1500, 25, 100
+
 
 class Distill(Retraining):
     """A student of the task's own kind. Of several candidates the smallest that passes the metric gate is taken."""
 
     kind: Literal["distill"] = "distill"
-    epochs: int = pydantic.Field(25, ge=1)
+    epochs: int | None = pydantic.Field(  # type: ignore[assignment]
+        None, ge=1, description="Default: as many as give 1,500 steps, but 25 at least and 100 at most."
+    )
     learning_rate: float | None = pydantic.Field(3e-3, gt=0, description="Start; null: half of `fit.learning_rate`.")
     students: tuple[dict[str, Any], ...] = pydantic.Field(
         (), description="Changes to the `model:` section, one per candidate; default: the task's own list, smallest first."
     )
-    temperature: float = pydantic.Field(2.0, gt=0, description="Softens the teacher's probabilities; no effect on regression.")
-    alpha: float = pydantic.Field(0.5, ge=0, le=1, description="Weight of the label; the rest is the teacher's.")
+    temperature: float = pydantic.Field(3.0, gt=0, description="Softens the teacher's probabilities; no effect on regression.")
+    alpha: float = pydantic.Field(0.3, ge=0, le=1, description="Weight of the label; the rest is the teacher's.")
     match: Literal["logits", "features"] = pydantic.Field(
         "logits", description="What the student imitates: the output, or the teacher's last hidden layer."
     )
@@ -126,11 +131,17 @@ def distill(
                 f"distill: a student has {student.count_params():,} parameters, its teacher {teacher.count_params():,}. "
                 f"Make it smaller ({candidate.changes or 'its changes are empty'})."
             )
+    step = step if step.epochs else step.model_copy(update={"epochs": _enough_epochs(trainer)})
     for student in built:
         _teach(teacher, student, step, trainer)
         if len(built) == 1 or passes(student):
             return student
     return built[-1]
+
+
+def _enough_epochs(trainer: Trainer) -> int:
+    """Return how many epochs a student needs: it begins from nothing, and a small split gives few steps an epoch."""
+    return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, math.ceil(_STEPS / trainer.num_batches())))
 
 
 def _fresh(student: Student, seed: int) -> keras.Model:

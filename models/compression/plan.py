@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pydantic
-
 from models.compression.config import CompressionConfig
 from models.compression.data import ArraySet, TrainingData
 from models.compression.quantization import Conversion, Quantize
@@ -78,12 +76,12 @@ class StepJob(Job):
     """Applies one step to the model of the job it needs, or exports the trained model when there is no step.
 
     Attributes:
-      step: a config of a technique.
+      step: a config of a technique: one of `recipes.Step`.
       sparse: the model has been pruned.
       clustered: the model has been clustered.
     """
 
-    step: pydantic.BaseModel | None = None
+    step: Any = None
     sparse: bool = False
     clustered: bool = False
 

@@ -141,7 +141,7 @@ def quantize_aware(
         raise ValueError(f"quantize_aware: these layers cannot be quantized: {kinds}. Remove them from `require` or the model.")
     if not any(type(layer).__name__ in QUANTIZED_TYPES and layer.weights for layer in model.layers):
         raise ValueError("quantize_aware: the model has no layer with weights that can be quantized; use `int8` instead.")
-    annotated = copy_model(model, _annotate)
+    annotated = copy_model(model, lambda layer: _annotate(_unregularized(layer) if clustered else layer))
     own = {config.__name__: config for config in OWN_CONFIGS.values()}
     with quantization.keras.quantize_scope(own), _clusters_of_whole_kernels():
         quantized = quantization.keras.quantize_apply(annotated, _scheme(sparse, clustered))
@@ -151,6 +151,13 @@ def quantize_aware(
 
 def _stays_in_float(layer: keras.layers.Layer) -> bool:
     return type(layer).__name__ not in QUANTIZED_TYPES | OWN_CONFIGS.keys() | _WITHOUT_ARITHMETIC
+
+
+def _unregularized(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Remove a layer's penalties: their gradients would move the weights of a cluster apart after the last step."""
+    for name in [name for name in vars(layer) if name.endswith("_regularizer")]:
+        setattr(layer, name, None)
+    return layer
 
 
 def _annotate(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -70,10 +70,13 @@ class Trainer:
 
     def num_steps(self, retraining: Retraining) -> int:
         """Return how many batches a retraining takes."""
+        return retraining.epochs * self.num_batches()
+
+    def num_batches(self) -> int:
+        """Return how many batches an epoch has."""
         batches = int(self.train.cardinality())
-        if batches < 0:  # unknown: records are counted by reading them
-            batches = sum(1 for _ in self.train)
-        return retraining.epochs * batches
+        # Records are counted by reading them.
+        return batches if batches >= 0 else sum(1 for _ in self.train)
 
     def _config(self, retraining: Retraining) -> training.FitConfig:
         changes = {

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pydantic
 import tensorflow as tf
 import tf_keras as keras
 
 from models import datasets, serving, training
-from models.compression import clustering, distillation, packing, pruning, quantization, quantization_aware
+from models.compression import quantization
 from models.compression.evidence import check_kept, check_quantized, compacted, examine
 from models.compression.packing import Layout
 from models.compression.plan import (
@@ -31,10 +28,10 @@ from models.compression.plan import (
     VariantJob,
 )
 from models.compression.retraining import Trainer
+from models.compression.steps import STEPS, Candidate
 from models.compression.tflite import EdgeModel, arena_bytes
-from models.metrics import evaluate, loss_of
 
-_TIMING_ROUNDS, _TIMING_RUNS, _TIMING_BATCH = 9, 200, 256
+_TIMING_ROUNDS, _TIMING_SAMPLES, _TIMING_RUNS, _TIMING_BATCH = 10, 20, 20, 256
 _RAW_BATCH = 1024
 Announce = Callable[[str], None]
 MODEL_FILE, SCORES_FILE, INPUTS_FILE, FACTS_FILE = "model.tflite", "scores.npy", "inputs.npz", "facts.json"
@@ -65,40 +62,22 @@ def perform(job: Job, plan: Plan, announce: Announce) -> None:
 
 def _perform_step(job: StepJob, plan: Plan, announce: Announce) -> None:
     if job.step is None:
-        _leave(job, plan, serving.load_keras(plan.problem.model), Layout(), {})
+        _leave(job, plan, Candidate(serving.load_keras(plan.problem.model), Layout(), {}))
         return
     (parent,) = job.needs
-    model, layout = serving.load_keras(plan.path(parent, KERAS_FILE)), read_layout(plan, parent)
-    notes = _read_json(plan.path(parent, NOTES_FILE))
-    trainer = _trainer(job, plan, layout, announce)
-    step, notes = job.step, dict(notes)
-    match step:
-        case distillation.Distill():
-            problem = plan.problem
-            passes = functools.partial(_good_enough, plan=plan, teacher=model)
-            model = distillation.distill(model, step, trainer, _students(step, problem), passes)
-            notes["student_parameters"] = model.count_params()
-        case pruning.Prune():
-            model = pruning.prune(model, step, trainer)
-            notes["zeros"] = pruning.expected_zeros(model, step)
-        case clustering.Cluster():
-            model = clustering.cluster(model, step, trainer, preserve_sparsity=job.sparse)
-            notes["clustered"] = clustering.clustered_kernels(model, step)
-        case packing.Pack():
-            packed = packing.pack(model, step)
-            model, layout = packed.model, packed.layout
-        case quantization_aware.QuantizeAware():
-            quantized = quantization_aware.quantize_aware(model, step, trainer, job.sparse, job.clustered)
-            model, notes["left_in_float"] = quantized.model, list(quantized.left_in_float)
-    _leave(job, plan, model, layout, notes, trainable=not isinstance(step, quantization_aware.QuantizeAware))
+    candidate = Candidate(
+        serving.load_keras(plan.path(parent, KERAS_FILE)), read_layout(plan, parent), _read_json(plan.path(parent, NOTES_FILE))
+    )
+    trainer = _trainer(job, plan, candidate.layout, announce)
+    _leave(job, plan, STEPS[job.step.kind](candidate, job, plan, trainer))
 
 
-def _leave(job: StepJob, plan: Plan, model: keras.Model, layout: Layout, notes: dict[str, Any], trainable: bool = True) -> None:
-    if trainable:
-        model.save(plan.path(job.name, KERAS_FILE))
-    serving.export_function(*serving.inference_function(model), plan.path(job.name, SAVED_MODEL))
-    _write_json(plan.path(job.name, LAYOUT_FILE), {"numbers": layout.numbers, "ids": layout.ids})
-    _write_json(plan.path(job.name, NOTES_FILE), {**notes, "parameters": model.count_params()})
+def _leave(job: StepJob, plan: Plan, candidate: Candidate) -> None:
+    if not candidate.final:
+        candidate.model.save(plan.path(job.name, KERAS_FILE))
+    serving.export_function(*serving.inference_function(candidate.model), plan.path(job.name, SAVED_MODEL))
+    _write_json(plan.path(job.name, LAYOUT_FILE), {"numbers": candidate.layout.numbers, "ids": candidate.layout.ids})
+    _write_json(plan.path(job.name, NOTES_FILE), candidate.notes)
 
 
 def _trainer(job: StepJob, plan: Plan, layout: Layout, announce: Announce) -> Trainer:
@@ -125,26 +104,6 @@ class _Announcer(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         losses = f"loss {logs['loss']:.4f}, eval loss {logs['val_loss']:.4f}" if logs else ""
         self._announce(f"{self._title}, epoch {epoch + 1}/{self.params['epochs']}, {losses}")
-
-
-def _students(step: distillation.Distill, problem: Problem) -> list[distillation.Student]:
-    task = importlib.import_module(problem.model_module)
-    config = task.Config.model_validate(problem.model_config)
-    changes = step.students or [student.model_dump() for student in task.students(config)]
-    return [_student(task, config, change, problem) for change in changes]
-
-
-def _student(task: Any, config: pydantic.BaseModel, changes: dict[str, Any], problem: Problem) -> distillation.Student:
-    changed = task.Config.model_validate(config.model_dump() | changes)
-    return distillation.Student(changes, lambda: task.build(changed, problem.features, problem.head))
-
-
-def _good_enough(student: keras.Model, plan: Plan, teacher: keras.Model) -> bool:
-    """Return whether a student stays within half of what the gate allows: later steps cost something too."""
-    gates, kind = plan.config.gates, plan.problem.head.kind
-    rows, labels = plan.problem.evaluation.dataset(1024), plan.problem.evaluation.labels
-    values = [evaluate(kind, [gates.metric], labels, m.predict(rows, verbose=0))[gates.metric] for m in (student, teacher)]
-    return loss_of(kind, gates.metric, *values) <= gates.max_loss / 2
 
 
 def _perform_variant(job: VariantJob, plan: Plan, announce: Announce) -> None:
@@ -203,21 +162,24 @@ def _with_transform(content: bytes, layout: Layout, problem: Problem) -> tuple[b
 
 
 def _times(job: TimingJob, plan: Plan) -> dict[str, dict[str, float]]:
-    """Return {variant job: median latency of one example in microseconds, rows per second in batches}, on one thread."""
+    """Return {variant job: median latency of one example in microseconds, rows per second in batches}, on one thread.
+
+    The variants take turns, so that what else the machine does meets all of them.
+    """
     models, inputs = {}, {}
     for name in job.timed:
         with open(plan.path(name, MODEL_FILE), "rb") as file:
             models[name] = EdgeModel(file.read())
         with np.load(plan.path(name, INPUTS_FILE)) as rows:
             inputs[name] = dict(rows)
-    rounds: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(_TIMING_ROUNDS + 1):
+    samples: dict[str, list[float]] = {name: [] for name in models}
+    for turn in range(_TIMING_ROUNDS + 1):
         for name, model in models.items():
             one = {feature: x[:1] for feature, x in inputs[name].items()}
-            rounds[name].append(model.seconds(one, _TIMING_RUNS))
+            measured = [model.seconds(one, _TIMING_RUNS) for _ in range(_TIMING_SAMPLES)]
+            samples[name] += measured if turn else []  # the first turn warms up
     return {
-        # The first round warms up.
-        name: {"latency_us": float(np.median(rounds[name][1:]) * 1e6), "rows_per_second": _throughput(model, inputs[name])}
+        name: {"latency_us": float(np.median(samples[name]) * 1e6), "rows_per_second": _throughput(model, inputs[name])}
         for name, model in models.items()
     }
 
