@@ -19,7 +19,7 @@ class Task:
 
     Attributes:
       transform: module with `transform(inputs, features) -> {transformed name: tensor}`.
-      model: module with `Config` and `build(config, features, head) -> Model`.
+      model: module with `Config`, `build(config, features, head) -> Model` and `students(config) -> [Config]`.
     """
 
     transform: ModuleType

@@ -7,10 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Finished:
     @property
     def states(self) -> dict[str, str]:
         return {stage["id"]: stage["state"] for stage in self.summary["stages"]}
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {stage["id"]: stage["seconds"] for stage in self.summary["stages"]}
 
     def folder(self, stage: str, key: str) -> Path:
         """The newest output of a stage."""
@@ -80,3 +86,12 @@ def captured_descriptors(path: Path) -> Iterator[None]:
             for descriptor, copy in saved.items():
                 os.dup2(copy, descriptor)
                 os.close(copy)
+
+
+def edge_inputs(package: Path, transformed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrange transformed features {name: (n, width)} as the pushed model takes them, by its metadata."""
+    inputs = {}
+    for record in json.loads((package / "metadata.json").read_text())["inputs"]:
+        parts = [transformed[part["name"]] for part in record["features"]]
+        inputs[record["name"]] = np.concatenate(parts, axis=1).astype(record["dtype"])
+    return inputs

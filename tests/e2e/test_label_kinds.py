@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
-from pipeline_runs import Finished, run_here
+from pipeline_runs import Finished, edge_inputs, run_here
 from sklearn import datasets as sklearn_data
 
 from models.compression.tflite import EdgeModel
@@ -67,7 +67,12 @@ def multiclass(tmp_path_factory: pytest.TempPathFactory) -> Finished:
             {"kind": "bound", "metric": "accuracy", "bound": 0.85},
             {"kind": "blessed", "metric": "log_loss", "max_loss": 0.1},
         ],
-        compression={"gate": {"metric": "accuracy", "max_loss": 0.05}, "representative": {"num_examples": 50}},
+        compression={
+            "recipes": ["int8", [{"kind": "distill", "epochs": 30}, "pack", "int8"]],
+            "gates": {"metric": "accuracy", "max_loss": 0.05, "max_slice_loss": 0.5, "min_slice_examples": 5},
+            "representative": {"num_examples": 50},
+        },
+        evaluation={"slices": [["petal width (cm)"], ["species"]]},
     )
     return run_here(config, folder / "root")
 
@@ -91,7 +96,15 @@ def regression(tmp_path_factory: pytest.TempPathFactory) -> Finished:
             "sex_x_age": {"kind": "crossed", "of": ["sex", "age"], "num_buckets": 32},
         },
         gates=[{"kind": "bound", "metric": "rmse", "bound": 72.0}],
-        compression={"gate": {"metric": "rmse", "max_loss": 5.0}, "representative": {"num_examples": 100}},
+        compression={
+            "recipes": [
+                "int8",
+                {"name": "student", "steps": [{"kind": "distill", "match": "features", "epochs": 30}, "pack", "int8"]},
+            ],
+            "gates": {"metric": "rmse", "max_loss": 5.0},
+            "choose": "fastest",
+            "representative": {"num_examples": 100},
+        },
     )
     return run_here(config, folder / "root")
 
@@ -105,7 +118,7 @@ def test_multiclass_run_succeeds(multiclass: Finished) -> None:
     assert multiclass.code == 0, multiclass.output
     assert multiclass.summary["metrics"]["candidate"]["accuracy"] >= 0.85
     assert multiclass.states["SchemaGen"] == "ran"
-    assert len(multiclass.summary["edge"]["variants"]) == 4
+    assert [v["name"] for v in multiclass.summary["edge"]["variants"]] == ["float32", "int8", "distill-pack-int8"]
 
 
 def test_class_that_only_the_eval_split_has_counts_as_wrong(multiclass: Finished) -> None:
@@ -134,9 +147,8 @@ def test_multiclass_edge_package_lists_classes_in_the_order_of_scores(multiclass
     server = tf.saved_model.load(str(multiclass.root / multiclass.summary["pushed"]["saved_model"]))
     raw = tf.constant(examples(multiclass, "eval"))
     scores = server.signatures["serving_default"](examples=raw)["scores"].numpy()
-    transformed = server.signatures["transform_features"](examples=raw)
-    inputs = {i["name"]: transformed[i["name"]].numpy().astype(i["dtype"]) for i in metadata["inputs"]}
-    edge = EdgeModel((package / "model.tflite").read_bytes()).predict(inputs)
+    transformed = {name: x.numpy() for name, x in server.signatures["transform_features"](examples=raw).items()}
+    edge = EdgeModel((package / "model.tflite").read_bytes()).predict(edge_inputs(package, transformed))
     assert metadata["label"]["classes"] == (package / "labels.txt").read_text().splitlines()
     assert np.mean(edge.argmax(axis=1) == scores.argmax(axis=1)) > 0.95
 
@@ -163,3 +175,5 @@ def test_regression_edge_model_gives_the_same_numbers(regression: Finished) -> N
     candidate = regression.summary["metrics"]["candidate"]["rmse"]
     assert variants["float32"]["metrics"]["rmse"] == pytest.approx(candidate, rel=1e-4)
     assert variants["int8"]["delta"]["rmse"] <= 5.0
+    passed = [v for v in variants.values() if v["passed"]]
+    assert regression.summary["edge"]["chosen"] == min(passed, key=lambda v: v["latency_us"])["name"]

@@ -12,9 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from pipeline_runs import Finished, run_cli, run_here
+import tensorflow_transform as tft
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+from pipeline_runs import Finished, edge_inputs, run_cli, run_here
 
 from models import metrics
+from models.compression.raw_features import raw_columns
 from models.compression.tflite import EdgeModel
 from pipeline.ingest.source import resolve_package
 
@@ -51,7 +55,7 @@ def test_run_succeeds_and_passes_every_gate(taxi: Finished) -> None:
     summary = taxi.summary
     assert summary["status"] == "succeeded"
     assert summary["metrics"]["candidate"]["auc"] >= 0.945
-    assert len(summary["gates"]) == 6
+    assert [gate["name"] for gate in summary["gates"][5:]] == ["edge auc loss", "edge auc loss (raw inputs)"]
     assert all(gate["passed"] and gate["value"] is not None for gate in summary["gates"])
     assert set(taxi.states.values()) == {"ran"}
     assert sum(summary["data"]["examples"].values()) == 15_002
@@ -115,24 +119,78 @@ def test_server_model_needs_no_label_and_survives_missing_values(server) -> None
 def test_edge_model_agrees_with_the_server_model(taxi, transformed, server_scores) -> None:
     package = taxi.root / taxi.summary["pushed"]["edge"]
     edge = EdgeModel((package / "model.tflite").read_bytes())
-    described = json.loads((package / "metadata.json").read_text())
-    inputs = {i["name"]: transformed[i["name"]].astype(i["dtype"]) for i in described["inputs"]}
-    edge_scores = edge.predict(inputs)[:, 0]
+    edge_scores = edge.predict(edge_inputs(package, transformed))[:, 0]
     difference = np.abs(edge_scores - server_scores[:, 1])
-    assert difference.mean() < 0.01
-    assert np.mean((edge_scores > 0.5) == (server_scores[:, 1] > 0.5)) > 0.99
+    # A student of 8 hidden units: it scores as well, not the same.
+    assert difference.mean() < 0.025
+    assert np.mean((edge_scores > 0.5) == (server_scores[:, 1] > 0.5)) > 0.97
+    labels = transformed["big_tipper_xf"].reshape(-1)
+    assert metrics.auc(labels, edge_scores[:, None]) >= metrics.auc(labels, server_scores[:, 1:]) - 0.005
 
 
 def test_edge_variants_are_gated_and_the_smallest_is_chosen(taxi: Finished) -> None:
     edge = taxi.summary["edge"]
     variants = {v["name"]: v for v in edge["variants"]}
-    assert list(variants) == ["float32", "float16", "dynamic", "int8"]
+    assert list(variants) == ["float32", "dynamic", "int8", "smallest", "raw", "raw-smallest"]
     assert all(v["passed"] and v["error"] is None for v in variants.values())
-    assert variants["float16"]["size_bytes"] < 0.6 * variants["float32"]["size_bytes"]
-    assert variants["int8"]["size_bytes"] < 0.35 * variants["float32"]["size_bytes"]
-    assert edge["chosen"] == min(variants, key=lambda name: variants[name]["size_bytes"])
     assert edge["reference"]["name"] == "float32"
     assert edge["reference"]["size_bytes"] <= 250_000
+    assert variants["int8"]["size_bytes"] < 0.35 * variants["float32"]["size_bytes"]
+    assert (edge["chosen"], edge["chosen_raw"]) == ("smallest", "raw-smallest")
+
+
+def test_smallest_recipe_holds_its_bars_on_taxi(taxi: Finished) -> None:
+    variants = {v["name"]: v for v in taxi.summary["edge"]["variants"]}
+    smallest, reference = variants["smallest"], variants["float32"]
+    assert smallest["techniques"] == ["distillation", "packing", "int8"]
+    assert smallest["size_bytes"] <= min(6_500, reference["size_bytes"] / 40)
+    assert smallest["gzip_bytes"] <= reference["gzip_bytes"] / 60
+    assert smallest["delta"]["auc"] >= -0.005
+    assert taxi.seconds["Compressor"] <= 120
+
+
+def test_raw_model_takes_raw_columns_and_agrees_with_the_server_on_every_row(taxi, server_scores, eval_examples) -> None:
+    compressor = taxi.folder("Compressor", "edge_model")
+    transform = tft.TFTransformOutput(str(taxi.folder("Transform", "transform_graph")))
+    for name, tolerance in (("raw", 1e-5), ("raw-smallest", 0.6)):
+        edge = EdgeModel((compressor / "variants" / f"{name}.tflite").read_bytes())
+        assert {"fare", "trip_miles", "company"} <= set(edge.input_names)
+        columns = raw_columns(eval_examples, transform, edge.input_names)
+        difference = np.abs(edge.predict(columns)[:, 0] - server_scores[:, 1])
+        assert difference.max() < tolerance
+        assert difference.mean() < 0.025
+
+
+def test_pushed_raw_model_scores_as_the_pushed_model_does(taxi, transformed, eval_examples) -> None:
+    package = taxi.root / taxi.summary["pushed"]["edge"]
+    transform = tft.TFTransformOutput(str(taxi.folder("Transform", "transform_graph")))
+    raw = EdgeModel((package / "raw_model.tflite").read_bytes())
+    scores = EdgeModel((package / "model.tflite").read_bytes()).predict(edge_inputs(package, transformed))
+    difference = np.abs(raw.predict(raw_columns(eval_examples, transform, raw.input_names)) - scores)
+    # A last digit of a z-score may flip the last step of an int8.
+    assert difference.mean() < 1e-3
+
+
+def test_lineage_finds_the_edge_model_by_what_it_is(taxi: Finished) -> None:
+    store = metadata_store.MetadataStore(
+        metadata_store_pb2.ConnectionConfig(
+            sqlite=metadata_store_pb2.SqliteMetadataSourceConfig(filename_uri=str(taxi.root / "metadata.db"))
+        )
+    )
+    properties = store.get_artifacts_by_type("pipeline.EdgeModel")[0].custom_properties
+    chosen = next(v for v in taxi.summary["edge"]["variants"] if v["name"] == "smallest")
+    assert properties["chosen"].string_value == "smallest"
+    assert properties["recipe"].string_value == "distillation,packing,int8"
+    assert properties["size_bytes"].int_value == chosen["size_bytes"]
+    assert properties["metric_auc"].double_value == pytest.approx(chosen["metrics"]["auc"])
+
+
+def test_retraining_leaves_logs_and_tensorboard_summaries(taxi: Finished) -> None:
+    folder = taxi.folder("Compressor", "edge_model")
+    logs = {path.stem: path.read_text() for path in (folder / "logs").iterdir()}
+    assert {"trained", "variant-smallest", "1-distill"} <= set(logs)
+    assert "Epoch 25/" in logs["1-distill"]
+    assert list((folder / "1-distill" / "tensorboard").rglob("events.out.tfevents.*"))
 
 
 def test_edge_package_is_complete_and_its_checksums_hold(taxi: Finished) -> None:
@@ -140,7 +198,8 @@ def test_edge_package_is_complete_and_its_checksums_hold(taxi: Finished) -> None
     sums = dict(line.split("  ")[::-1] for line in (package / "SHA256SUMS").read_text().splitlines())
     found = {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()} - {"SHA256SUMS"}
     assert found == set(sums)
-    assert {"model.tflite", "metadata.json", "labels.txt", "vocabularies/company.txt"} <= found
+    expected = {"model.tflite", "raw_model.tflite", "predict.py", "metadata.json", "labels.txt", "vocabularies/company.txt"}
+    assert expected <= found
     for name, digest in sums.items():
         assert hashlib.sha256((package / name).read_bytes()).hexdigest() == digest
     metadata = json.loads((package / "metadata.json").read_text())
@@ -228,8 +287,6 @@ def test_training_again_with_the_same_seed_gives_the_same_weights(taxi: Finished
 
 def _train(taxi: Finished, repository: Path, seed: int):
     """Train the configured model on the run's transformed examples; return it and its eval AUC."""
-    import tensorflow_transform as tft
-
     from models import datasets, tabular, training
     from pipeline.config import load_config
     from pipeline.entrypoints.training import TrainSettings, evaluate

@@ -70,7 +70,7 @@ def test_defaults_fill_what_is_not_given(load: Load):
 
 
 def test_metrics_that_only_gates_name_are_computed_too(load: Load):
-    config = load(evaluation={"metrics": ["accuracy"]}, compression={"gate": {"metric": "log_loss"}}, **gate(metric="auc"))
+    config = load(evaluation={"metrics": ["accuracy"]}, compression={"gates": {"metric": "log_loss"}}, **gate(metric="auc"))
     assert config.metrics == ("accuracy", "auc", "log_loss")
 
 
@@ -115,12 +115,12 @@ def test_a_missing_file_is_named(path: Path):
         ({"model": {"hiden": [3]}}, "model.hiden: unknown key 'hiden'. Did you mean 'hidden'?"),
         ({"data": {"path": "x", "pth": 1}}, "data.pth: unknown key 'pth'. Did you mean 'path'?"),
         (
-            {"compression": {"gate": {"metric": "auc"}, "variant": ["int8"]}},
-            "compression.variant: unknown key 'variant'. Did you mean 'variants'?",
+            {"compression": {"gates": {"metric": "auc"}, "recipe": ["int8"]}},
+            "compression.recipe: unknown key 'recipe'. Did you mean 'recipes'?",
         ),
         (
-            {"compression": {"gate": {"metric": "auc", "max_los": 0.1}}},
-            "compression.gate.max_los: unknown key 'max_los'. Did you mean 'max_loss'?",
+            {"compression": {"gates": {"metric": "auc", "max_los": 0.1}}},
+            "compression.gates.max_los: unknown key 'max_los'. Did you mean 'max_loss'?",
         ),
         (features(fare={"kind": "numeric", "lag": True}), "features.fare.lag: unknown key 'lag'."),
         (gate(slices=["company"]), "gates.0.slices: unknown key 'slices'."),
@@ -182,8 +182,8 @@ def test_a_required_section_must_be_given(load: Load, path: Path, key: str):
             "gates.0.max_loss: input should be greater than or equal to 0, found -1.",
         ),
         (
-            {"compression": {"variants": ["int8", "int8"], "gate": {"metric": "auc"}}},
-            "compression.variants: a variant is named twice: ['int8', 'int8'].",
+            {"compression": {"recipes": ["int8", "int8"], "gates": {"metric": "auc"}}},
+            "compression.recipes: two recipes are named 'int8'. Give one another `name`.",
         ),
     ],
 )
@@ -271,7 +271,7 @@ def test_features_that_hold_ids_can_be_crossed(load: Load):
     [
         ({"evaluation": {"metrics": ["auc", "auk"]}}, "evaluation.metrics", "auk"),
         (gate(metric="rmse"), "gates.0.metric", "rmse"),
-        ({"compression": {"gate": {"metric": "f1"}}}, "compression.gate.metric", "f1"),
+        ({"compression": {"gates": {"metric": "f1"}}}, "compression.gates.metric", "f1"),
     ],
 )
 def test_an_unknown_metric_is_named_with_the_known_ones(load: Load, path: Path, sections: dict, place: str, metric: str):
@@ -334,7 +334,7 @@ def test_all_mistakes_are_named_at_once(load: Load, path: Path):
         ("model.hidden=[8, 4]", lambda config: config.model.hidden == (8, 4)),
         ("evaluation.slices=[[company]]", lambda config: config.evaluation.slices == (("company",),)),
         ("features.city.kind=categorical", lambda config: config.features["city"].kind == "categorical"),
-        ("compression.gate.metric=auc", lambda config: config.compression.gate.metric == "auc"),
+        ("compression.gates.metric=auc", lambda config: config.compression.gates.metric == "auc"),
         ("data.path=a=b.csv", lambda config: config.data.path == "a=b.csv"),
         ("gates.0={kind: blessed, metric: auc}", lambda config: config.gates[0].kind == "blessed"),
     ],
@@ -394,7 +394,7 @@ def test_a_wrong_set_is_named(load: Load, path: Path, override: str, message: st
         "features.fare.log=true",
         "gates.0.bound=0.6",
         "evaluation.metrics=[auc]",
-        "compression.gate.metric=auc",
+        "compression.gates.metric=auc",
     ],
 )
 def test_the_digest_changes_with_any_value(load: Load, override: str):
@@ -414,7 +414,7 @@ def test_the_taxi_config_loads(repository: Path):
     assert config.schema_file == str(repository / "configs" / "taxi_schema.pbtxt")
     assert len(config.features) == 17
     assert [g.kind for g in config.gates] == ["bound", "bound", "blessed", "simple_baseline", "worst_slice"]
-    assert config.compression.variants == ("float32", "float16", "dynamic", "int8")
+    assert [recipe.name for recipe in config.compression.recipes] == ["dynamic", "int8", "smallest", "raw", "raw-smallest"]
 
 
 def test_no_taxi_feature_reads_the_tips(repository: Path):
