@@ -145,9 +145,8 @@ def main() -> None:
             (options.output / f"{name}.json").write_text(json.dumps(slim, indent=1), "utf-8")
             (options.output / f"{name}.md").write_text(table(metric, variants) + "\n", "utf-8")
             plot(name, metric, variants, options.output / f"{name}.svg")
-            print(
-                f"\n{name}\n\n{table(metric, variants)}\n\nOn the Pareto front: {', '.join(v['name'] for v in pareto(metric, variants))}"
-            )
+            best = ", ".join(v["name"] for v in pareto(metric, variants))
+            print(f"\n{name}\n\n{table(metric, variants)}\n\nOn the Pareto front: {best}")
 
 
 if __name__ == "__main__":

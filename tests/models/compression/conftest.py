@@ -56,7 +56,8 @@ def images() -> Task:
 
     def body(image: keras.KerasTensor) -> keras.KerasTensor:
         y = keras.layers.Conv2D(4, 5, activation="relu", name="convolution")(image)
-        return keras.layers.Dense(64, activation="relu", kernel_regularizer="l2", name="hidden")(keras.layers.Flatten(name="flat")(y))
+        flat = keras.layers.Flatten(name="flat")(y)
+        return keras.layers.Dense(64, activation="relu", kernel_regularizer="l2", name="hidden")(flat)
 
     head = Head("multiclass", 3)
     return Task.train(from_image(head, (6, 6, 8), body), head, {"image_xf": x}, labels, epochs=6)
