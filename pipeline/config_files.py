@@ -34,8 +34,20 @@ def validate(model: type[pydantic.BaseModel], values: Any, path: Path, section: 
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
-        lines = dict.fromkeys(_explain(model, detail, values, section) for detail in error.errors())
+        lines = dict.fromkeys(_explain(model, detail, values, section) for detail in _mistakes(error))
         raise ConfigError(f"{path}: " + "\n".join(lines)) from None
+
+
+def _mistakes(error: pydantic.ValidationError) -> list[Mapping[str, Any]]:
+    """Return the errors, without "too short" for a list that is so only because of mistakes in its items."""
+    details: list[Mapping[str, Any]] = list(error.errors())
+    places = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "too_short"
+        or not any(len(place) > len(detail["loc"]) and place[: len(detail["loc"])] == detail["loc"] for place in places)
+    ]
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -109,9 +121,10 @@ def _explain(model: type[pydantic.BaseModel], detail: Mapping[str, Any], values:
     """Put one pydantic error into a sentence: place, expected, found, cure."""
     # Tags of unions appear in the location but not in the file: right after the mapping whose `kind` they are.
     location, node, tag = [], values, None
-    for part in detail["loc"]:
+    for depth, part in enumerate(detail["loc"], 1):
         is_tag, tag = part == tag, None
-        if is_tag or (not _has(node, part) and detail["type"] not in ("missing", "extra_forbidden")):
+        is_named = depth == len(detail["loc"]) and detail["type"] in ("missing", "extra_forbidden")
+        if is_tag or not (_has(node, part) or is_named):
             continue
         location.append(str(part))
         node = node[part] if _has(node, part) else None

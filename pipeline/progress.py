@@ -15,9 +15,15 @@ def announce(text: str) -> None:
 
 def listen(show: Callable[[str], None]) -> Callable[[], None]:
     """Call `show` with everything announced in this process, until the returned function is called."""
-    handler = _Handler(show)
+    handler, level = _Handler(show), _LOGGER.level
+    _LOGGER.setLevel(logging.INFO)  # whatever the log itself keeps
     _LOGGER.addHandler(handler)
-    return lambda: _LOGGER.removeHandler(handler)
+
+    def stop() -> None:
+        _LOGGER.removeHandler(handler)
+        _LOGGER.setLevel(level)
+
+    return stop
 
 
 class _Handler(logging.Handler):

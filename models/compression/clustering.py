@@ -14,7 +14,7 @@ from models.compression.folding import fold_batch_normalization
 from models.compression.layers import LayerChoice, check_rebuildable, choose_layers, copy_model, largest_weight
 from models.compression.retraining import Retraining, Trainer
 
-_UNSUPPORTED = ("Normalization",)
+_UNSUPPORTED = ("DepthwiseConv2D", "Normalization")
 _INITIALIZATIONS = {
     "kmeans++": tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
     "linear": tfmot.clustering.keras.CentroidInitialization.LINEAR,
@@ -54,8 +54,10 @@ def cluster(model: keras.Model, step: Cluster, trainer: Trainer, preserve_sparsi
         if layer.name not in chosen:
             return layer
         if preserve_sparsity:
-            return experimental.cluster_weights(layer, **_parameters(step, layer), preserve_sparsity=True)
-        return tfmot.clustering.keras.cluster_weights(layer, **_parameters(step, layer))
+            # Zero is one of the clusters then, and TFMOT wants two beside it.
+            parameters = _parameters(step, layer, fewest=3)
+            return experimental.cluster_weights(layer, **parameters, preserve_sparsity=True)
+        return tfmot.clustering.keras.cluster_weights(layer, **_parameters(step, layer, fewest=2))
 
     wrapped = copy_model(model, wrap)
     trainer.retrain(wrapped, step)
@@ -64,11 +66,11 @@ def cluster(model: keras.Model, step: Cluster, trainer: Trainer, preserve_sparsi
     return clustered
 
 
-def _parameters(step: Cluster, layer: keras.layers.Layer) -> dict[str, Any]:
+def _parameters(step: Cluster, layer: keras.layers.Layer, fewest: int) -> dict[str, Any]:
     weights = largest_weight(layer)
     # TFMOT fails on more clusters than there are values.
     distinct = len(np.unique(weights[weights != 0]))
-    number = min(step.num_clusters, max(2, distinct))
+    number = max(fewest, min(step.num_clusters, distinct))
     return {"number_of_clusters": number, "cluster_centroids_init": _INITIALIZATIONS[step.initialization]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -45,7 +46,7 @@ def _run_workshop(planned: Plan, announce: Callable[[str], None]) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TF_CPP_MIN_LOG_LEVEL": "2"}
     with open(log_path, "w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", workshop.__name__, planned.folder],
+            [sys.executable, "-m", workshop.__name__, planned.folder, str(os.getpid())],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -58,10 +59,16 @@ def _run_workshop(planned: Plan, announce: Callable[[str], None]) -> None:
                 announce(json.loads(line)["progress"])
             code = process.wait()
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            _end_group(process.pid)
             process.wait()
             raise
     if code:
+        _end_group(process.pid)  # its jobs outlive a workshop that was killed
         with open(log_path, encoding="utf-8", errors="replace") as log:
             last = "".join(log.readlines()[-5:]).strip()
         raise RuntimeError(f"The compression's workshop ended with exit code {code}. Its last lines: {last or 'none'}")
+
+
+def _end_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)

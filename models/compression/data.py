@@ -117,9 +117,9 @@ def write_arrays(folder: str, batches: Iterable[EvaluationBatch]) -> ArraySet:
         labels = np.asarray(batch.labels).reshape(-1)
         num_rows += len(labels)
         append(_LABELS, labels)
-        for position, (name, x) in enumerate(batch.features.items()):
-            append(f"feature-{position}.bin", x)
-            files[name] = [name, x.dtype.name, list(x.shape[1:])]
+        for name, x in batch.features.items():
+            files.setdefault(name, [name, x.dtype.name, list(x.shape[1:])])
+            append(f"feature-{list(files).index(name)}.bin", x)
         names = names or [{} for _ in batch.slices]
         for i, rows in enumerate(batch.slices):
             codes = [names[i].setdefault(row, len(names[i])) if row else -1 for row in rows]

@@ -124,19 +124,20 @@ def distill(
     """
     if not students:
         raise ValueError("distill: there is no student. List some under `students`, as changes to the `model:` section.")
-    built = sorted((_fresh(s, trainer.fit.seed) for s in students), key=lambda model: model.count_params())
-    for student, candidate in zip(built, students, strict=True):
+    candidates = [(_fresh(candidate, trainer.fit.seed), candidate) for candidate in students]
+    candidates.sort(key=lambda pair: pair[0].count_params())
+    for student, candidate in candidates:
         if student.count_params() >= teacher.count_params():
             raise ValueError(
                 f"distill: a student has {student.count_params():,} parameters, its teacher {teacher.count_params():,}. "
                 f"Make it smaller ({candidate.changes or 'its changes are empty'})."
             )
     step = step if step.epochs else step.model_copy(update={"epochs": _enough_epochs(trainer)})
-    for student in built:
+    for student, _ in candidates:
         _teach(teacher, student, step, trainer)
-        if len(built) == 1 or passes(student):
-            return student
-    return built[-1]
+        if len(candidates) == 1 or passes(student):
+            break
+    return student
 
 
 def _enough_epochs(trainer: Trainer) -> int:

@@ -12,6 +12,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from models.compression.quantization import Conversion
+from models.compression.tflite import check_builtin
 
 # TFLite leaves smaller kernels in float when activations are: quantizing them saves less than the operators it adds.
 SMALLEST_DYNAMIC = 1024
@@ -71,6 +72,7 @@ def examine(content: bytes) -> Evidence:
     Raises:
       ValueError: it needs operators outside the builtin set.
     """
+    check_builtin(content)
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     weights: list[Weight] = []
     activations: collections.Counter[str] = collections.Counter()
@@ -91,9 +93,13 @@ def examine(content: bytes) -> Evidence:
 
 
 def _weight(tensor: Any, values: np.ndarray, dtype: str, size: int) -> Weight:
+    zero = 0
+    points = tensor.quantization.zeroPoint if tensor.quantization is not None else None
+    if points is not None and len(points) == 1:  # one per channel are all 0
+        zero = int(points[0])
     # A sparse encoding holds the non-zero blocks only.
-    zeros = size - int(np.count_nonzero(values))
-    distinct = len(np.unique(values)) + (len(values) < size and 0 not in values)
+    zeros = size - int(np.count_nonzero(values != zero))
+    distinct = len(np.unique(values)) + (len(values) < size and zero not in values)
     name = tensor.name.decode() if isinstance(tensor.name, bytes) else tensor.name or ""
     return Weight(name, dtype, size, zeros, distinct)
 
@@ -101,9 +107,6 @@ def _weight(tensor: Any, values: np.ndarray, dtype: str, size: int) -> Weight:
 def _operators(model: Any) -> dict[str, int]:
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    custom = [code.customCode for code in model.operatorCodes if code.customCode]
-    if custom:
-        raise ValueError(f"The model needs operators that no stock interpreter has: {[c.decode() for c in custom]}.")
     counts = collections.Counter(names[codes[x.opcodeIndex]] for graph in model.subgraphs for x in graph.operators or ())
     return dict(counts)
 

@@ -43,7 +43,7 @@ class EdgeGateResult:
     def reason(self) -> str:
         """What to read when it is not passed."""
         where = f" in slice {self.slice}" if self.slice else ""
-        return f"{self.name}{where} is {'none' if self.value is None else f'{self.value:g}'}, bound {self.bound}"
+        return f"{self.name}{where} is {'none' if self.value is None else _shown(self.value)}, bound {self.bound}"
 
 
 def judge(measured: Measured, reference: Measured, gates: EdgeGates, kind: Kind) -> list[EdgeGateResult]:
@@ -90,8 +90,13 @@ def _worst_slice(measured: Measured, gates: EdgeGates, kind: Kind) -> tuple[str 
 
 
 def _at_most(name: str, value: float | None, bound: float, slice_name: str | None = None) -> EdgeGateResult:
-    passed = value is not None and math.isfinite(value) and value <= bound
-    return EdgeGateResult(name, f"<= {bound:g}", _rounded(value), passed, slice_name)
+    # A loss is a difference: 0.75 - 0.745 is a little more than 0.005 in binary.
+    passed = value is not None and math.isfinite(value) and (value <= bound or math.isclose(value, bound, rel_tol=1e-9))
+    return EdgeGateResult(name, f"<= {_shown(bound)}", _rounded(value), passed, slice_name)
+
+
+def _shown(number: float) -> str:
+    return f"{number:.10g}"
 
 
 def _rounded(value: float | None) -> float | None:

@@ -9,7 +9,8 @@ import numpy as np
 import pydantic
 import tf_keras as keras
 
-KERNEL_LAYERS = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+# TFMOT leaves the kernels of DepthwiseConv2D alone, whatever it is asked.
+KERNEL_LAYERS = ("Dense", "Conv1D", "Conv2D", "SeparableConv1D", "SeparableConv2D")
 
 
 class LayerChoice(pydantic.BaseModel):

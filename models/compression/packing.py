@@ -15,7 +15,7 @@ import pydantic
 import tensorflow as tf
 import tf_keras as keras
 
-from models.compression.layers import check_rebuildable
+from models.compression.layers import check_rebuildable, copy_model
 
 NUMBERS, IDS = "numbers", "ids"
 
@@ -113,15 +113,21 @@ class _Number:
 
 @dataclass(frozen=True)
 class _Lookup:
-    """An id input of the old model and, once it has gone through it, its table (ids, dim)."""
+    """An id input of the old model and, once it has gone through it, its table (ids, dim); `flat` after Flatten."""
 
     name: str
+    width: int
     table: np.ndarray | None = None
+    flat: bool = False
 
     @property
     def rows(self) -> np.ndarray:
         if self.table is None:
             raise _NotPackableError(f"the ids '{self.name}' go through no Embedding.")
+        if self.width > 1:
+            raise _NotPackableError(f"the input '{self.name}' has {self.width} ids a row, not one.")
+        if not self.flat:
+            raise _NotPackableError(f"what is looked up for '{self.name}' goes through no Flatten.")
         return self.table
 
 
@@ -139,7 +145,8 @@ class _Packer:
     def __init__(self, model: keras.Model):
         if not isinstance(model.input, dict) or len(model.input) < 2:
             raise _NotPackableError(f"the model '{model.name}' has one input: there is nothing to join.")
-        self._model = model
+        # In a copy of its own every layer is called as often as this model calls it.
+        self._model = copy_model(model)
         self._values: dict[int, _Number | _Lookup | _Tensor] = {}
         self._inputs: dict[str, Any] = {}
         self._layout = Layout()
@@ -147,9 +154,10 @@ class _Packer:
     def packed(self) -> PackedModel:
         for name, tensor in self._model.input.items():
             is_id = tensor.dtype.is_integer
-            self._values[id(tensor)] = _Lookup(name) if is_id else _Number(name, tensor.shape[-1])
+            self._values[id(tensor)] = (_Lookup if is_id else _Number)(name, tensor.shape[-1])
         for layer in self._model.layers:
             if not isinstance(layer, keras.layers.InputLayer):
+                _check_plain(layer)
                 parts = [self._values[id(x)] for x in tf.nest.flatten(layer.input)]
                 self._values[id(layer.output)] = self._through(layer, parts)
         output = self._values[id(self._model.output)]
@@ -160,10 +168,10 @@ class _Packer:
 
     def _through(self, layer: keras.layers.Layer, parts: list) -> _Number | _Lookup | _Tensor:
         match layer, parts:
-            case keras.layers.Embedding(), [_Lookup(name, None)]:
-                return _Lookup(name, layer.get_weights()[0])
-            case keras.layers.Flatten(), [_Lookup(name, table)] if table is not None:
-                return parts[0]
+            case keras.layers.Embedding(), [_Lookup(table=None) as lookup]:
+                return replace(lookup, table=layer.get_weights()[0])
+            case keras.layers.Flatten(), [_Lookup(flat=False) as lookup]:
+                return replace(lookup, flat=True)
             case keras.layers.Concatenate(), _:
                 return self._joined(layer, parts)
         tensors = [self._as_tensor([part], layer) for part in parts]
@@ -225,6 +233,14 @@ class _Packer:
         widened[x.columns] = kernel
         new.set_weights([widened, *bias])
         return output
+
+
+def _check_plain(layer: keras.layers.Layer) -> None:
+    """Refuse what cannot be called anew from its config and its input alone."""
+    if len(layer.inbound_nodes) > 1:
+        raise _NotPackableError(f"layer '{layer.name}' ({type(layer).__name__}) is shared: it is called more than once.")
+    if type(layer).__name__.endswith("OpLambda"):
+        raise _NotPackableError(f"'{layer.name}' is a function between layers, not a layer.")
 
 
 def _run_key() -> Callable[[Any], tuple]:

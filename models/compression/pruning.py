@@ -13,7 +13,7 @@ from models.compression.layers import LayerChoice, choose_layers, copy_model, la
 from models.compression.retraining import Retraining, Trainer
 
 _INITIAL_SPARSITY = 0.3  # where a polynomial schedule begins: the first third of the weights costs nothing
-_UNSUPPORTED = ("Bidirectional", "Normalization")
+_UNSUPPORTED = ("Bidirectional", "DepthwiseConv2D", "Normalization")
 _TOLERANCE = 0.01
 
 
@@ -35,10 +35,12 @@ class Prune(Retraining):
             raise ValueError(f"must lie between 0 and 1, got {sparsity:g}. 0 prunes nothing, 1 leaves no weight.")
         return sparsity
 
-    @property
-    def target(self) -> float:
-        """The share of zeros that chosen layers must end with."""
-        return 0.5 if self.structure == "2:4" else self.sparsity
+    def target(self, num_inputs: int) -> float:
+        """Return the share of zeros that a kernel must end with: 2:4 keeps what is left over after its groups of four."""
+        if self.structure == "unstructured":
+            return self.sparsity
+        groups, rest = divmod(num_inputs, 4)
+        return (2 * groups + max(0, rest - 2)) / num_inputs
 
 
 def prune(model: keras.Model, step: Prune, trainer: Trainer) -> keras.Model:
@@ -75,7 +77,8 @@ def _parameters(step: Prune, num_steps: int) -> dict[str, Any]:
     if step.schedule == "polynomial" and step.structure == "unstructured":
         begin = min(_INITIAL_SPARSITY, step.sparsity / 2)
         return {"pruning_schedule": sparsity.PolynomialDecay(begin, step.sparsity, 0, end, frequency=frequency)}
-    parameters = {"pruning_schedule": sparsity.ConstantSparsity(step.target, 0, frequency=frequency)}
+    share = 0.5 if step.structure == "2:4" else step.sparsity
+    parameters = {"pruning_schedule": sparsity.ConstantSparsity(share, 0, frequency=frequency)}
     return parameters | ({"sparsity_m_by_n": (2, 4)} if step.structure == "2:4" else {})
 
 
@@ -92,15 +95,16 @@ def check_pruned(model: keras.Model, chosen: list[str], step: Prune) -> None:
         share = float(np.mean(weights == 0))
         if step.structure == "2:4" and (most := _most_in_four(weights)) > 2:
             raise ValueError(f"prune: layer '{name}' has {most} weights in a group of four inputs, 2:4 allows two.")
-        if share < step.target - _TOLERANCE:
+        target = step.target(weights.shape[-2])
+        if share < target - _TOLERANCE:
             raise ValueError(
-                f"prune: layer '{name}' has {share:.1%} zeros, {step.target:.0%} were asked for. "
+                f"prune: layer '{name}' has {share:.1%} zeros, {target:.0%} were asked for. "
                 "Raise `epochs`, so that the schedule reaches its end."
             )
 
 
 def _most_in_four(kernel: np.ndarray) -> int:
-    """Return the largest number of weights that are not zero among four neighbouring inputs of an output."""
-    by_output = kernel.reshape(-1, kernel.shape[-1]).T
-    groups = by_output[:, : by_output.shape[1] // 4 * 4].reshape(-1, 4)
+    """Return the largest number of weights that are not zero among four neighbouring inputs of an output, at one place."""
+    rows = np.moveaxis(kernel, -1, 0).reshape(-1, kernel.shape[-2])
+    groups = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).reshape(-1, 4)
     return int(np.count_nonzero(groups, axis=1).max(initial=0))

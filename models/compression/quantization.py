@@ -31,6 +31,12 @@ class Quantize(pydantic.BaseModel):
             raise ValueError(f"`io: integer` needs one of {', '.join(CALIBRATED)}, not {self.kind}.")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _sparse(self) -> Quantize:
+        if self.sparse and self.kind == "float16":
+            raise ValueError("`sparse: true` does not go with float16: the interpreter crashes on it. Use dynamic or int8.")
+        return self
+
 
 class Representative(pydantic.BaseModel):
     """Examples of the training split that calibrate the ranges of activations."""

@@ -68,7 +68,9 @@ class Recipe(pydantic.BaseModel):
         if not isinstance(value, dict) or not isinstance(value.get("steps", ()), list | tuple):
             return value
         steps = [_step(step) for step in value.get("steps", ())]
-        return {"name": "-".join(_kind(step) for step in steps), **value, "steps": steps}
+        # A recipe without steps, or with one that has no kind, is an error about its steps: not about a name as well.
+        name = "-".join(filter(None, map(_kind, steps))) or "recipe"
+        return {"name": name, **value, "steps": steps}
 
     @pydantic.field_validator("steps")
     @classmethod
@@ -133,7 +135,7 @@ def check_order(kinds: Sequence[str]) -> None:
             raise ValueError(
                 "'prune' comes after 'cluster' and would break the clusters. Put it before: clustering then keeps the zeros."
             )
-        if kind == "quantize_aware" and any(later != "int8" for later in after):
-            raise ValueError(f"'quantize_aware' must come last, or before 'int8' only; found '{after[0]}' after it.")
+        if kind == "quantize_aware" and (others := [later for later in after if later != "int8"]):
+            raise ValueError(f"'quantize_aware' must come last, or before 'int8' only; found '{others[0]}' after it.")
         if kind in ("float16", "dynamic", "int8", "int16x8") and after:
             raise ValueError(f"quantization must come last; found '{after[0]}' after '{kind}'.")

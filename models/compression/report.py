@@ -136,7 +136,8 @@ class _Reader:
         self._kind, self._names = plan.problem.head.kind, plan.problem.metrics
         self._labels = np.asarray(plan.problem.evaluation.labels)
         self._slices = plan.problem.evaluation.slices
-        self._times = self._json("timing", TIMES_FILE) if outcomes.get("timing") is None else {}
+        self._untimed = outcomes.get("timing")
+        self._times = self._json("timing", TIMES_FILE) if self._untimed is None else {}
         self._reference: tuple[VariantReport, np.ndarray] | None = None
         self.made: list[VariantJob] = []
 
@@ -187,6 +188,8 @@ class _Reader:
         if report.inputs == "raw" and not report.techniques:
             results.append(_parity(compared))
         reasons = [result.reason for result in results if not result.passed]
+        if self._untimed is not None and self._plan.config.choose != "smallest":
+            reasons.append(f"latency, which `choose` looks at, was not measured: {self._untimed}")
         if collapsed := evaluation.collapse(self._kind, reference_scores, scores):
             reasons.insert(0, collapsed)
         gated = tuple(asdict(result) for result in results)

@@ -23,6 +23,7 @@ class EdgeModel:
         Raises:
           ValueError: it is no flatbuffer, or needs operators outside the builtin set.
         """
+        check_builtin(content)
         try:
             # On XNNPACK where it can, as is the interpreter's default.
             self._interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
@@ -81,6 +82,20 @@ class EdgeModel:
         self._interpreter.invoke()
         (output,) = self._outputs.values()
         return _dequantized(self._interpreter.get_tensor(output["index"]), output)
+
+
+def check_builtin(content: bytes) -> None:
+    """Refuse a flatbuffer with custom operators: Python's interpreter has TensorFlow's own built in, a device has not.
+
+    Raises:
+      ValueError: with the operators.
+    """
+    if not schema.Model.ModelBufferHasIdentifier(content, 0):
+        return  # the interpreter says what it is
+    model = schema.Model.GetRootAsModel(content, 0)
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    if custom := [code.CustomCode().decode() for code in codes if code.CustomCode()]:
+        raise ValueError(f"The model needs operators that no stock interpreter has: {custom}.")
 
 
 def arena_bytes(content: bytes) -> int:

@@ -2,7 +2,8 @@
 
 A converter or an interpreter can take its whole process down, for some layers with a segmentation fault. This process
 imports TensorFlow, never runs it, and forks a child per job: a child starts in a tenth of a second.
-Run as `python -m models.compression.workshop <folder with plan.pickle>`; it writes JSON lines: {"progress": text}.
+Run as `python -m models.compression.workshop <folder with plan.pickle> <process that asks>`; it writes JSON lines:
+{"progress": text}.
 """
 
 from __future__ import annotations
@@ -47,21 +48,24 @@ class _Running:
     finished: bool = False
 
 
-def run_jobs(plan: Plan, announce: Announce) -> dict[str, str | None]:
+def run_jobs(plan: Plan, announce: Announce, caller: int) -> dict[str, str | None]:
     """Run all jobs, those that wait for none first.
 
     Args:
       plan: with the limits.
       announce: takes a line for whoever watches.
+      caller: the process that waits for the results, this one's parent; without it nothing goes on.
 
     Returns:
       {job: None, or why it failed}. Jobs that need a failed one fail with its reason.
     """
-    limits, parent = plan.config.limits, os.getppid()
+    limits = plan.config.limits
     outcomes: dict[str, str | None] = {}
     running: list[_Running] = []
     try:
         while len(outcomes) < len(plan.jobs):
+            if os.getppid() != caller:
+                raise SystemExit("The process that asked for this is gone.")
             taken = {*outcomes, *(r.job.name for r in running)}
             ready = [job for job in plan.jobs if job.name not in taken and all(need in outcomes for need in job.needs)]
             for job in ready[: (limits.processes or os.cpu_count() or 1) - len(running)]:
@@ -80,8 +84,6 @@ def run_jobs(plan: Plan, announce: Announce) -> dict[str, str | None]:
                     announce(f"{each.job.title}: failed: {outcomes[each.job.name]}")
                     for name in dependents(plan.jobs, each.job.name):
                         outcomes[name] = outcomes[each.job.name]
-            if os.getppid() != parent:
-                raise SystemExit("The process that asked for this is gone.")
     finally:
         for each in running:
             each.process.kill()
@@ -173,7 +175,7 @@ def _log_path(plan: Plan, job: Job) -> str:
     return os.path.join(plan.folder, LOG_FOLDER, f"{job.name}.log")
 
 
-def main(folder: str) -> None:
+def main(folder: str, caller: int) -> None:
     """Run the plan in a folder; leave outcomes.json there."""
     with open(os.path.join(folder, PLAN_FILE), "rb") as file:
         plan: Plan = pickle.load(file)
@@ -182,15 +184,15 @@ def main(folder: str) -> None:
     def announce(text: str) -> None:
         print(json.dumps({"progress": text}), flush=True)
 
-    outcomes = run_jobs(plan, announce)
+    outcomes = run_jobs(plan, announce, caller)
     # Alone at the end, when nothing else uses the cores; all variants by turns, so that they are compared fairly.
     made = tuple(job.name for job in plan.jobs if isinstance(job, VariantJob) and outcomes[job.name] is None)
     timing = dataclasses.replace(plan, jobs=(TimingJob("timing", "latency of all variants", timed=made),))
-    outcomes |= run_jobs(timing, announce)
+    outcomes |= run_jobs(timing, announce, caller)
     with open(os.path.join(folder, OUTCOMES_FILE), "w", encoding="utf-8") as outcomes_file:
         json.dump(outcomes, outcomes_file, indent=1)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -124,7 +124,8 @@ def _texts(column: tf.Tensor | tf.SparseTensor) -> list[str | None]:
 
 
 def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    # A float32 in the digits of a Python float, as TFMA spells it.
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value.item())
 
 
 def _files(examples: list[Any], split: str) -> list[str]:

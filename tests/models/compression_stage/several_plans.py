@@ -24,13 +24,13 @@ def main(folders: Sequence[str]) -> None:
         if os.path.basename(folder) == ORPHANED:
             _leave_alone(folder)
         else:
-            workshop.main(folder)
+            workshop.main(folder, os.getppid())
 
 
 def _leave_alone(folder: str) -> None:
     if os.fork() == 0:
         print(json.dumps({"progress": f"workshop: process {os.getpid()}"}), flush=True)
-        workshop.main(folder)
+        workshop.main(folder, os.getppid())
         os._exit(0)
     while not _is_asleep(os.path.join(folder, workshop.LOG_FOLDER, "1-distill.log")):
         time.sleep(0.1)

@@ -36,7 +36,7 @@ def test_recipe_that_cannot_be_made_says_why_and_the_others_pass(done):
     assert [name for name, report in done.reports.items() if report.passed] == MADE
     failed = done.reports["nowhere"]
     assert failed.error.startswith(
-        "prune: no layer matches types ['Dense', 'Conv1D', 'Conv2D', 'DepthwiseConv2D', 'SeparableConv1D', 'SeparableConv2D'], "
+        "prune: no layer matches types ['Dense', 'Conv1D', 'Conv2D', 'SeparableConv1D', 'SeparableConv2D'], "
         "names ['hiden_*'] with at least 512 weights. The model has: "
     )
     assert "hidden_1 (Dense, 2,048)" in failed.error
