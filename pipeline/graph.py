@@ -17,10 +17,10 @@ def build_pipeline(config: PipelineConfig, runtime: Runtime) -> Pipeline:
       runtime: where it will run.
     """
     data = stages.ingest(config, runtime)
-    checked = stages.validate(data, config.schema_file)
-    transformed = stages.transform(data, checked, config)
+    checked = stages.validate(data, config.schema_file, runtime)
+    transformed = stages.transform(data, checked, config, runtime)
     trained = stages.train(transformed, config, runtime)
-    judged = stages.evaluate(data, trained, config)
+    judged = stages.evaluate(data, trained, config, runtime)
     edge = stages.compress(data, trained, transformed, config, runtime) if config.compression else None
     pushed = stages.push(trained, judged, edge, config, runtime)
     compressors = [edge] if edge else []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
 from models.distribution import Kind
+
+Engine: TypeAlias = Literal["columnar", "beam"]
 
 
 class Runtime(Protocol):
@@ -17,6 +19,10 @@ class Runtime(Protocol):
     @property
     def strategy(self) -> Kind:
         """The tf.distribute strategy of the Trainer."""
+
+    @property
+    def engine(self) -> Engine:
+        """What statistics, transform and evaluation run on: this project's blocks of columns, or TFX's own Beam pipelines."""
 
     def push_folder(self, name: str) -> str:
         """Return the folder of the pushed models of a pipeline."""

@@ -16,13 +16,18 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from pipeline.code_digest import code_digest
-from pipeline.components import compressor, data_gate, example_gen, model_gate, publisher, schema
+from pipeline.components import compressor, data_gate, example_gen, model_gate, publisher, schema, statistics_gen
+from pipeline.components import evaluator as evaluator_component
+from pipeline.components import transform as transform_component
 from pipeline.components.compressor import Compressor, CompressSettings
 from pipeline.components.data_gate import DataGate
+from pipeline.components.evaluator import ColumnarEvaluator, EvaluatorSettings
 from pipeline.components.example_gen import CsvExampleGen
 from pipeline.components.model_gate import ModelGate
 from pipeline.components.publisher import EdgePusher
 from pipeline.components.schema import CuratedSchema
+from pipeline.components.statistics_gen import ColumnarStatisticsGen
+from pipeline.components.transform import ColumnarTransform, ColumnarTransformSettings
 from pipeline.config import PipelineConfig
 from pipeline.entrypoints import training, transforming
 from pipeline.entrypoints.training import TrainSettings
@@ -35,12 +40,14 @@ from pipeline.tasks import TASKS
 
 TRAIN: Literal["train"] = "train"
 EVAL: Literal["eval"] = "eval"
+# As TFX names its own components for them.
+STATISTICS, TRANSFORM, EVALUATOR = "StatisticsGen", "Transform", "Evaluator"
 
 
 class Checked(NamedTuple):
     """The stages of validation; `schema` and `gate` are what later stages need."""
 
-    statistics: StatisticsGen
+    statistics: BaseComponent
     schema: BaseComponent
     validator: ExampleValidator
     gate: BaseComponent
@@ -50,7 +57,7 @@ class Judged(NamedTuple):
     """The stages of evaluation."""
 
     baseline: Resolver
-    evaluator: Evaluator
+    evaluator: BaseComponent
     gate: BaseComponent
 
 
@@ -63,9 +70,12 @@ def ingest(config: PipelineConfig, runtime: Runtime) -> CsvExampleGen:
     return CsvExampleGen(base, pattern, contract, weights, digests).with_id("ExampleGen")
 
 
-def validate(data: CsvExampleGen, schema_file: str | None) -> Checked:
+def validate(data: CsvExampleGen, schema_file: str | None, runtime: Runtime) -> Checked:
     """Compare the data with the schema and stop on anomalies. Without a schema file one is inferred, for a first look."""
-    statistics = StatisticsGen(examples=data.outputs["examples"])
+    if runtime.engine == "beam":
+        statistics: BaseComponent = StatisticsGen(examples=data.outputs["examples"])
+    else:
+        statistics = ColumnarStatisticsGen(data.outputs["examples"], code_digest(statistics_gen)).with_id(STATISTICS)
     if schema_file:
         schema_stage = CuratedSchema(text=Path(schema_file).read_text("utf-8"), code_digest=code_digest(schema))
     else:
@@ -75,11 +85,26 @@ def validate(data: CsvExampleGen, schema_file: str | None) -> Checked:
     return Checked(statistics, schema_stage, validator, gate)
 
 
-def transform(data: CsvExampleGen, checked: Checked, config: PipelineConfig) -> Transform:
+def transform(data: CsvExampleGen, checked: Checked, config: PipelineConfig, runtime: Runtime) -> BaseComponent:
     """Learn the transform on the training split and apply it to both. Waits for the data gate."""
     module = TASKS[config.task].transform
     settings = TransformSettings(transform_module=module.__name__, features=config.features, label=config.label)
-    stage = Transform(
+    if runtime.engine == "beam":
+        stage = _transform_on_beam(data, checked, settings, module)
+    else:
+        columnar = ColumnarTransformSettings(
+            transform=settings,
+            analyzed=(TRAIN,),
+            transformed=(TRAIN, EVAL),
+            code_digest=code_digest(transform_component, module),
+        )
+        stage = ColumnarTransform(data.outputs["examples"], checked.schema.outputs["schema"], columnar).with_id(TRANSFORM)
+    stage.add_upstream_node(checked.gate)
+    return stage
+
+
+def _transform_on_beam(data: CsvExampleGen, checked: Checked, settings: TransformSettings, module: ModuleType) -> BaseComponent:
+    return Transform(
         examples=data.outputs["examples"],
         schema=checked.schema.outputs["schema"],
         preprocessing_fn=_dotted(transforming, transforming.preprocessing_fn),
@@ -88,11 +113,9 @@ def transform(data: CsvExampleGen, checked: Checked, config: PipelineConfig) -> 
         # Statistics of raw data are StatisticsGen's; nobody reads those of transformed data.
         disable_statistics=True,
     )
-    stage.add_upstream_node(checked.gate)
-    return stage
 
 
-def train(transformed: Transform, config: PipelineConfig, runtime: Runtime) -> Trainer:
+def train(transformed: BaseComponent, config: PipelineConfig, runtime: Runtime) -> Trainer:
     """Train the model and the simple baseline on the transformed examples."""
     settings = TrainSettings(**_train_settings(config, runtime))
     return Trainer(
@@ -105,27 +128,34 @@ def train(transformed: Transform, config: PipelineConfig, runtime: Runtime) -> T
     )
 
 
-def evaluate(data: CsvExampleGen, trained: Trainer, config: PipelineConfig) -> Judged:
+def evaluate(data: CsvExampleGen, trained: Trainer, config: PipelineConfig, runtime: Runtime) -> Judged:
     """Evaluate the candidate and the latest blessed model on the eval split, overall and by slice; apply the gates."""
     baseline = Resolver(
         strategy_class=LatestBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
     ).with_id("LatestBlessedModel")
-    evaluator = Evaluator(
-        examples=data.outputs["examples"],
-        example_splits=[EVAL],
-        model=trained.outputs["model"],
-        baseline_model=baseline.outputs["model"],
-        eval_config=eval_config(config.label.kind, config.label.column, config.metrics, config.evaluation.slices),
-    )
+    inputs = {
+        "examples": data.outputs["examples"],
+        "model": trained.outputs["model"],
+        "baseline_model": baseline.outputs["model"],
+    }
+    asked = config.label.kind, config.label.column, config.metrics, config.evaluation.slices
+    if runtime.engine == "beam":
+        measured: BaseComponent = Evaluator(**inputs, example_splits=[EVAL], eval_config=eval_config(*asked))
+    else:
+        names = ("kind", "label_column", "metrics", "slices")
+        columnar = EvaluatorSettings(
+            **dict(zip(names, asked, strict=True)), split=EVAL, code_digest=code_digest(evaluator_component)
+        )
+        measured = ColumnarEvaluator(**inputs, settings=columnar).with_id(EVALUATOR)
     settings = model_gate.Settings(kind=config.label.kind, gates=config.gates, code_digest=code_digest(model_gate))
     gate = ModelGate(
-        evaluation=evaluator.outputs["evaluation"], model=trained.outputs["model"], settings=settings.model_dump_json()
+        evaluation=measured.outputs["evaluation"], model=trained.outputs["model"], settings=settings.model_dump_json()
     )
-    return Judged(baseline, evaluator, gate)
+    return Judged(baseline, measured, gate)
 
 
 def compress(
-    data: CsvExampleGen, trained: Trainer, transformed: Transform, config: PipelineConfig, runtime: Runtime
+    data: CsvExampleGen, trained: Trainer, transformed: BaseComponent, config: PipelineConfig, runtime: Runtime
 ) -> Compressor:
     """Make, measure and gate the edge variants."""
     settings = CompressSettings(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
@@ -16,6 +17,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, channel, component_spec, standard_artifacts
 from tfx.types.artifact import Artifact
 from tfx.utils import io_utils
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from models import datasets
 from models.compression.compress import compress
@@ -24,6 +26,7 @@ from models.compression.data import ArraySet, EvaluationBatch, RecordFiles, writ
 from models.compression.plan import Problem, RawExamples
 from models.compression.report import Compressed
 from pipeline.artifacts import EDGE_PACKAGE_FOLDER, EDGE_REPORT_FILE, EdgeModel, keras_model_path
+from pipeline.columnar.slices import slice_name, slices_of_rows
 from pipeline.edge_package import write_package
 from pipeline.entrypoints.training import TrainSettings
 from pipeline.progress import announce
@@ -91,41 +94,24 @@ def _problem(
 def _evaluation(settings: CompressSettings, transform: tft.TFTransformOutput, files: tuple[str, ...], folder: str) -> ArraySet:
     """Transform the raw rows of the eval split: beside the features they have the columns that slices are made of."""
     layer, raw_spec = transform.transform_features_layer(), transform.raw_feature_spec()
-    spec = settings.example_spec(transform)
+    spec, decoder = settings.example_spec(transform), ExamplesToRecordBatchDecoder()
 
     def batches() -> Iterator[EvaluationBatch]:
         for records in datasets.serialized(files, BATCH_SIZE):
             raw = tf.io.parse_example(records, raw_spec)
             outputs = layer(raw)
             features = {f.name: outputs[f.name].numpy().astype(np.int32 if f.num_ids else np.float32) for f in spec.features}
-            slices = [slice_names(raw, columns) for columns in settings.slices]
+            block = decoder.DecodeBatch(records.numpy().tolist())
+            slices = [_slice_names(block, columns) for columns in settings.slices]
             yield EvaluationBatch(features, outputs[transformed_name(settings.label.column)].numpy(), slices)
 
     return write_arrays(folder, batches())
 
 
-def slice_names(raw: dict[str, tf.Tensor | tf.SparseTensor], columns: tuple[str, ...]) -> list[str]:
-    """Return each row's slice by some columns as TFMA spells it, "hour:17,payment:Cash"; "" where a value is missing."""
-    texts = [(column, _texts(raw[column])) for column in sorted(columns)]
-    rows = zip(*(values for _, values in texts), strict=True)
-    names = [column for column, _ in texts]
-    return [
-        ",".join(f"{name}:{value}" for name, value in zip(names, row, strict=True)) if None not in row else "" for row in rows
-    ]
-
-
-def _texts(column: tf.Tensor | tf.SparseTensor) -> list[str | None]:
-    if not isinstance(column, tf.SparseTensor):
-        return [_text(value) for value in column.numpy().reshape(-1)]
-    texts: list[str | None] = [None] * int(column.dense_shape[0])
-    for (row, _), value in zip(column.indices.numpy(), column.values.numpy(), strict=True):
-        texts[row] = _text(value)
-    return texts
-
-
-def _text(value: Any) -> str:
-    # A float32 in the digits of a Python float, as TFMA spells it.
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value.item())
+def _slice_names(block: pa.RecordBatch, columns: Sequence[str]) -> list[str]:
+    keys, positions = slices_of_rows(block, columns)
+    names = [*map(slice_name, keys), ""]  # -1 is the last one
+    return [names[position] for position in positions]
 
 
 def _files(examples: list[Any], split: str) -> list[str]:

@@ -11,13 +11,14 @@ import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.util import examples_utils
-from tfx.dsl.components.base import base_beam_executor, executor_spec
+from tfx.dsl.components.base import base_executor, executor_spec
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
 from pipeline.artifacts import ingest_report_path
+from pipeline.columnar.shards import OPTIONS
 from pipeline.errors import DataError
 from pipeline.ingest.csv_ingest import Contract, ingest, sharded_writer
 from pipeline.ingest.source import list_files
@@ -25,7 +26,7 @@ from pipeline.ingest.source import list_files
 CONTRACT_KEY = "contract"
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):
+class Executor(base_executor.BaseExecutor):
     """Reads CSV in blocks, sets unusable rows aside, writes gzipped TFRecords of tf.Example by split."""
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:
@@ -60,16 +61,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples_utils.set_file_format(examples, "tfrecords_gzip")
 
 
-# Level 1: the examples are read a few times and thrown away with the run, so time counts more than bytes.
-_open_gzipped = functools.partial(
-    tf.io.TFRecordWriter, options=tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-)
+_open_gzipped = functools.partial(tf.io.TFRecordWriter, options=OPTIONS)
 
 
 class CsvExampleGen(FileBasedExampleGen):
     """ExampleGen for CSV files."""
 
-    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, base: str, pattern: str, contract: Contract, split_weights: dict[str, int], digests: dict[str, str]):
         """Read all files below `base` that match `pattern`.

@@ -12,6 +12,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from models.distribution import Kind
 from pipeline.ingest.source import resolve_package
+from pipeline.runtime import Engine
 
 # One process: a second Beam worker pays 20 s of imports, more than it wins below some hundred thousand rows.
 BEAM_ARGS = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
@@ -25,11 +26,13 @@ class LocalRuntime:
       root: holds artifacts, metadata and pushed models.
       strategy: the tf.distribute strategy of the Trainer.
       use_cache: reuse what ran before with the same inputs.
+      engine: what statistics, transform and evaluation run on.
     """
 
     root: Path
     strategy: Kind = "auto"
     use_cache: bool = True
+    engine: Engine = "columnar"
 
     def push_folder(self, name: str) -> str:
         return str(self.root / "pushed")

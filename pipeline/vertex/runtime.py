@@ -14,6 +14,7 @@ from models.distribution import Kind
 from pipeline.config_files import read_yaml, validate
 from pipeline.errors import ConfigError
 from pipeline.ingest.source import PACKAGE_SCHEME, is_remote, resolve_package
+from pipeline.runtime import Engine
 
 _Bucket = Annotated[str, pydantic.Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$")]
 
@@ -53,6 +54,10 @@ class VertexRuntime(pydantic.BaseModel):
                 f"'{image}' is mutable: Vertex would reuse old results. Name a digest (@sha256:...) or a source tag."
             )
         return image
+
+    @property
+    def engine(self) -> Engine:
+        return "beam" if self.dataflow else "columnar"
 
     def push_folder(self, name: str) -> str:
         return f"{self.bucket}/{name}/pushed"
