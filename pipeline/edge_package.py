@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import tensorflow_transform as tft
 
 from models.compression.plan import Problem
 from models.compression.report import Compressed, VariantReport
-from models.compression.tflite import EdgeModel
 from pipeline.edge_runner import predict
 from pipeline.entrypoints.training import TrainSettings
+from pipeline.json_text import to_json
 from preprocessing.description import describe, vocabularies, vocabulary_file
 from preprocessing.features import EncodedFeature
 from preprocessing.labels import class_names
@@ -44,7 +43,7 @@ def write_package(
     files = {MODEL_FILE: compressed.content(chosen.name)}
     metadata = {
         "schema_version": 1,
-        **_inputs_and_outputs(files[MODEL_FILE], chosen, problem.features),
+        **_inputs_and_outputs(chosen, problem.features),
         "missing_values": "no value, an empty text and NaN are missing; a categorical number is looked up as text, 3.0 as '3'",
         "features": describe(settings.features, transform),
         "label": {"column": settings.label.column, "kind": settings.label.kind, "classes": list(classes)},
@@ -56,8 +55,8 @@ def write_package(
     }
     if compressed.chosen_raw:
         files[RAW_MODEL_FILE] = compressed.content(compressed.chosen_raw)
-        metadata["raw_model"] = _raw_model(files[RAW_MODEL_FILE], reports[compressed.chosen_raw])
-    files |= {METADATA_FILE: json.dumps(metadata, indent=1).encode(), RUNNER_FILE: Path(predict.__file__).read_bytes()}
+        metadata["raw_model"] = _raw_model(reports[compressed.chosen_raw])
+    files |= {METADATA_FILE: to_json(metadata).encode(), RUNNER_FILE: Path(predict.__file__).read_bytes()}
     for name, values in vocabularies(settings.features, transform).items():
         files[vocabulary_file(name)] = _lines(values)
     if classes:
@@ -66,9 +65,9 @@ def write_package(
     return files | {CHECKSUM_FILE: _lines(sums)}
 
 
-def _inputs_and_outputs(content: bytes, report: VariantReport, features: Sequence[EncodedFeature]) -> dict[str, Any]:
+def _inputs_and_outputs(report: VariantReport, features: Sequence[EncodedFeature]) -> dict[str, Any]:
     """Return every input and output; an input says which transformed features it holds, side by side."""
-    described = EdgeModel(content).describe()
+    described = {role: [dict(entry) for entry in entries] for role, entries in report.interface.items()}
     widths = {feature.name: feature.width for feature in features}
     for entry in described["inputs"]:
         parts = report.layout.get(entry["name"], (entry["name"],))
@@ -76,11 +75,11 @@ def _inputs_and_outputs(content: bytes, report: VariantReport, features: Sequenc
     return described
 
 
-def _raw_model(content: bytes, report: VariantReport) -> dict[str, Any]:
+def _raw_model(report: VariantReport) -> dict[str, Any]:
     return {
         "file": RAW_MODEL_FILE,
         "takes": "raw columns; a missing value is NaN, the smallest int64, or an empty text",
-        **EdgeModel(content).describe(),
+        **report.interface,
         "variant": report.name,
         "techniques": list(report.techniques),
         "metrics": dict(report.metrics),

@@ -186,7 +186,7 @@ class _Trace:
         """Return an output of the transform."""
         value = self.value(self._graph.outputs[name])
         if not is_plain(value):
-            raise UnsupportedError("it is text, which TFLite cannot write. Leave `raw_features` out.")
+            raise UnsupportedError("it is text, which TFLite cannot write. Use no recipe with `inputs: raw`.")
         return tf.convert_to_tensor(value)
 
     def value(self, tensor: tf.Tensor) -> Value:
@@ -218,7 +218,7 @@ class _Trace:
             return tf.shape(raw, tf.int64)
         if not tensor.shape.is_compatible_with([None, 1]):
             raise UnsupportedError(
-                f"column '{column}' has shape {tensor.shape}, expected (batch, 1). Leave `raw_features` out."
+                f"column '{column}' has shape {tensor.shape}, expected (batch, 1). Use no recipe with `inputs: raw`."
             )
         return raw
 
@@ -233,9 +233,11 @@ class _Trace:
         if op.type in REPLACED:
             return [REPLACED[op.type](op, inputs, self.value)]
         if op.type not in ELEMENTWISE | WHOLE:
-            raise UnsupportedError(f"it needs the operation {op.type}, which TFLite lacks. Leave `raw_features` out.")
+            raise UnsupportedError(f"it needs the operation {op.type}, which TFLite lacks. Use no recipe with `inputs: raw`.")
         if not all(is_plain(x) for x in inputs):
-            raise UnsupportedError(f"it applies {op.type} to text, or to a column without its gaps. Leave `raw_features` out.")
+            raise UnsupportedError(
+                f"it applies {op.type} to text, or to a column without its gaps. Use no recipe with `inputs: raw`."
+            )
         return _repeated(op, inputs)
 
 

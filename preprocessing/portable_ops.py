@@ -124,7 +124,9 @@ def _first(op: tf.Operation, inputs: Sequence[Value], value_of: ValueOf) -> Valu
 def _sparse_to_dense(op: tf.Operation, inputs: Sequence[Value], value_of: ValueOf) -> Value:
     positions, _, values, default = inputs
     if not (isinstance(positions, Positions) and isinstance(values, Values) and isinstance(default, np.ndarray)):
-        raise UnsupportedError("it makes a dense tensor of something other than a raw column. Leave `raw_features` out.")
+        raise UnsupportedError(
+            "it makes a dense tensor of something other than a raw column. Use no recipe with `inputs: raw`."
+        )
     column, held = positions.column, values.dense
     if isinstance(held, Text):
         return Text.chosen(positions.present(), held, Text.everywhere(default.item()))
@@ -140,7 +142,7 @@ def _reshape(op: tf.Operation, inputs: Sequence[Value], value_of: ValueOf) -> Va
     if isinstance(x, Text) and op.outputs[0].shape.is_compatible_with([None, 1]):
         return x
     if not (is_plain(x) and is_plain(shape)):
-        raise UnsupportedError("it changes the shape of what has none on a device. Leave `raw_features` out.")
+        raise UnsupportedError("it changes the shape of what has none on a device. Use no recipe with `inputs: raw`.")
     reshaped, source = tf.reshape(x, shape), _before_reshapes(x)
     if (known := _constant_shape(reshaped)) is None:
         return reshaped
@@ -189,7 +191,7 @@ def _text(value: Value) -> Text:
         return value
     if isinstance(value, np.ndarray) and not value.shape:
         return Text.everywhere(value.item())
-    raise UnsupportedError("it chooses between strings, and TFLite can only compare them. Leave `raw_features` out.")
+    raise UnsupportedError("it chooses between strings, and TFLite can only compare them. Use no recipe with `inputs: raw`.")
 
 
 def _equal(op: tf.Operation, inputs: Sequence[Value], value_of: ValueOf) -> Value:
@@ -197,7 +199,9 @@ def _equal(op: tf.Operation, inputs: Sequence[Value], value_of: ValueOf) -> Valu
     if not isinstance(text, Text):
         return tf.equal(text, other)
     if not isinstance(other, np.ndarray) or other.shape:
-        raise UnsupportedError("it compares numbers written as text with more than one string. Leave `raw_features` out.")
+        raise UnsupportedError(
+            "it compares numbers written as text with more than one string. Use no recipe with `inputs: raw`."
+        )
     return tf.equal(text.find({other.item(): 1}, 0), 1)
 
 
@@ -213,7 +217,9 @@ def _lookup(op: tf.Operation, inputs: Sequence[Value], value_of: ValueOf) -> Val
     table, text, default = inputs
     ids, unknown = table.ids, int(default)
     if unknown >= min(ids.values(), default=unknown + 1):
-        raise UnsupportedError(f"{unknown}, for unknown values, is not below the ids of known ones. Leave `raw_features` out.")
+        raise UnsupportedError(
+            f"{unknown}, for unknown values, is not below the ids of known ones. Use no recipe with `inputs: raw`."
+        )
     if isinstance(text, Text):
         return text.find(ids, unknown)
     # The converter forgets the shape of what it finds, and an interpreter then refuses a batch of 1: state it.
@@ -228,7 +234,7 @@ def _hash_bucket(op: tf.Operation, inputs: Sequence[Value], value_of: ValueOf) -
     if (num_buckets := op.get_attr("num_buckets")) > 1:
         raise UnsupportedError(
             f"num_oov_buckets={num_buckets} needs string hashing, which TFLite lacks. "
-            "Set num_oov_buckets: 1, or leave `raw_features` out."
+            "Set num_oov_buckets: 1, or use no recipe with `inputs: raw`."
         )
     return np.array(0, np.int64)
 
@@ -236,7 +242,7 @@ def _hash_bucket(op: tf.Operation, inputs: Sequence[Value], value_of: ValueOf) -
 def _upper_bound(op: tf.Operation, inputs: Sequence[Value], value_of: ValueOf) -> Value:
     boundaries = inputs[0]
     if not isinstance(boundaries, np.ndarray) or boundaries.dtype != np.float32 or len(boundaries) != 1:
-        raise UnsupportedError("its bucket boundaries are no list of float32 constants. Leave `raw_features` out.")
+        raise UnsupportedError("its bucket boundaries are no list of float32 constants. Use no recipe with `inputs: raw`.")
     # What the graph reshaped has two unknown sizes, which a device would have to compute.
     values = value_of(_before_reshapes(op.inputs[1]))
     buckets = tf.raw_ops.Bucketize(input=values, boundaries=boundaries[0].tolist())

@@ -75,8 +75,8 @@ def _parameters(step: Cluster, layer: keras.layers.Layer, fewest: int) -> dict[s
 
 
 def clustered_kernels(model: keras.Model, step: Cluster) -> dict[str, int]:
-    """Return how many kernels were clustered, and how many values each may hold."""
-    return {"kernels": len(choose_layers(model, step.layers, "cluster", _UNSUPPORTED)), "values": step.num_clusters}
+    """Return how many values the kernel of each clustered layer may hold."""
+    return dict.fromkeys(choose_layers(model, step.layers, "cluster", _UNSUPPORTED), step.num_clusters)
 
 
 def check_clustered(model: keras.Model, chosen: list[str], step: Cluster) -> None:

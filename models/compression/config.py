@@ -68,6 +68,10 @@ class CompressionConfig(_Section):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two recipes are named '{name}'. Give one another `name`.")
+        if all(recipe.inputs == "raw" for recipe in recipes):
+            raise ValueError(
+                "every recipe has raw inputs; the package's model.tflite takes transformed ones. Add such a recipe."
+            )
         if REFERENCE in names:
             raise ValueError(f"'{REFERENCE}' is the reference, which is always made. Give the recipe another name.")
         return recipes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,10 +85,21 @@ class ArraySet:
 
     def dataset(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
         """Return batches of ({name: (batch, width)}, label (batch, 1))."""
-        rows = tf.data.Dataset.from_tensor_slices((self.features, np.asarray(self.labels)[:, np.newaxis]))
+        features, labels = self.features, self.labels[:, np.newaxis]
         if shuffle_seed is not None:
+            rows = tf.data.Dataset.from_tensor_slices((features, np.asarray(labels)))
             rows = rows.shuffle(100_000, seed=shuffle_seed, reshuffle_each_iteration=True)
-        return rows.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+            return rows.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+        def batches() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+            for start in range(0, len(labels), batch_size):
+                part = slice(start, start + batch_size)
+                yield {name: x[part] for name, x in features.items()}, labels[part]
+
+        # Batch by batch from the file: a copy of the split in every process would be too much of a large one.
+        specs = tf.nest.map_structure(lambda x: tf.TensorSpec([None, *x.shape[1:]], x.dtype), (features, labels))
+        counted = tf.data.experimental.assert_cardinality(-(-len(labels) // batch_size))
+        return tf.data.Dataset.from_generator(batches, output_signature=specs).apply(counted).prefetch(tf.data.AUTOTUNE)
 
     def _index(self) -> dict:
         with open(os.path.join(self.folder, _INDEX), encoding="utf-8") as file:

@@ -12,6 +12,7 @@ from models.heads import Kind
 from models.metrics import evaluate
 
 _BINS = 15
+_RARE = 0.01  # of so few rows a good model may well say the same as of the others
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,14 @@ def calibration(kind: Kind, labels: np.ndarray, scores: np.ndarray) -> dict[str,
 
 
 def collapse(kind: Kind, reference: np.ndarray, scores: np.ndarray) -> str | None:
-    """Say so if scores (n, units) are not finite, or name one class only where the reference names several."""
+    """Say so if scores (n, units) are not finite, or name one class only where the reference names another for 1 % of rows."""
     if not np.isfinite(scores).all():
         return f"{int((~np.isfinite(scores)).any(axis=1).sum()):,} of {len(scores):,} rows have scores that are not finite"
     mine, others = predicted_classes(kind, scores), predicted_classes(kind, reference)
     if mine is None or others is None:
         constant = np.ptp(scores) == 0 and np.ptp(reference) > 0
         return f"it has collapsed: every row gets {scores[0, 0]:g}" if constant else None
-    if len(np.unique(mine)) == 1 and len(np.unique(others)) > 1:
+    if len(np.unique(mine)) == 1 and len(np.unique(others)) > 1 and np.mean(others != mine[0]) >= _RARE:
         return f"it has collapsed: every row gets class {mine[0]}, the reference gives {len(np.unique(others))} classes"
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from models.compression.tflite import check_builtin
 
 # TFLite leaves smaller kernels in float when activations are: quantizing them saves less than the operators it adds.
 SMALLEST_DYNAMIC = 1024
+_ACTIVATIONS = {"int8": "INT8", "int16x8": "INT16"}
 _KEPT = 0.98  # rounding makes zeros, and may lose the zero of a padding
 _DTYPES = {value: name for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
 _NUMPY = {"FLOAT32": np.float32, "FLOAT16": np.float16, "INT8": np.int8, "INT16": np.int16, "UINT8": np.uint8}
@@ -26,7 +27,7 @@ class Weight:
     """A kernel or an embedding table in a flatbuffer.
 
     Attributes:
-      name: of the tensor.
+      name: of the layer it belongs to; the converter's own name of the constant where no layer has such numbers.
       dtype: such as "INT8".
       size: how many numbers it holds, zeros included.
       zeros: how many of them are zero.
@@ -66,8 +67,12 @@ class Evidence:
         return asdict(self) | {"sparsity": self.sparsity}
 
 
-def examine(content: bytes) -> Evidence:
+def examine(content: bytes, kernels: Mapping[str, np.ndarray] | None = None) -> Evidence:
     """Read a flatbuffer.
+
+    Args:
+      content: the flatbuffer.
+      kernels: weights of the model it was made of by the names of their layers: a converter renames and transposes them.
 
     Raises:
       ValueError: it needs operators outside the builtin set.
@@ -75,6 +80,7 @@ def examine(content: bytes) -> Evidence:
     check_builtin(content)
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     weights: list[Weight] = []
+    names = _LayerNames(kernels or {})
     activations: collections.Counter[str] = collections.Counter()
     parameters = 0
     for graph in model.subgraphs:
@@ -88,11 +94,11 @@ def examine(content: bytes) -> Evidence:
             size = int(np.prod(tensor.shape)) if tensor.shape is not None else 1
             parameters += size
             if tensor.shape is not None and len(tensor.shape) > 1 and size > 1:
-                weights.append(_weight(tensor, np.frombuffer(bytes(data), _NUMPY[dtype]), dtype, size))
+                weights.append(_weight(tensor, np.frombuffer(bytes(data), _NUMPY[dtype]), dtype, size, names))
     return Evidence(tuple(weights), dict(activations), _operators(model), parameters)
 
 
-def _weight(tensor: Any, values: np.ndarray, dtype: str, size: int) -> Weight:
+def _weight(tensor: Any, values: np.ndarray, dtype: str, size: int, names: _LayerNames) -> Weight:
     zero = 0
     points = tensor.quantization.zeroPoint if tensor.quantization is not None else None
     if points is not None and len(points) == 1:  # one per channel are all 0
@@ -100,8 +106,35 @@ def _weight(tensor: Any, values: np.ndarray, dtype: str, size: int) -> Weight:
     # A sparse encoding holds the non-zero blocks only.
     zeros = size - int(np.count_nonzero(values != zero))
     distinct = len(np.unique(values)) + (len(values) < size and zero not in values)
-    name = tensor.name.decode() if isinstance(tensor.name, bytes) else tensor.name or ""
-    return Weight(name, dtype, size, zeros, distinct)
+    own = tensor.name.decode() if isinstance(tensor.name, bytes) else tensor.name or ""
+    # Values of a sparse encoding are in an order of their own: what they are close to cannot be seen.
+    numbers = values.astype(np.float32).reshape(tensor.shape) - zero if len(values) == size else None
+    return Weight(names.take(size, numbers) or own, dtype, size, zeros, distinct)
+
+
+class _LayerNames:
+    """Finds the layer of a constant: that whose kernel has as many numbers and, if there are several, the same ones."""
+
+    def __init__(self, kernels: Mapping[str, np.ndarray]):
+        self._kernels = dict(kernels)
+
+    def take(self, size: int, numbers: np.ndarray | None) -> str | None:
+        """Return the layer of a constant of the flatbuffer (quantized, outputs first), once each; None when there is none."""
+        candidates = [name for name, kernel in self._kernels.items() if kernel.size == size]
+        if not candidates:
+            return None
+        best = candidates[0]
+        if len(candidates) > 1 and numbers is not None:
+            best = max(candidates, key=lambda name: _likeness(self._kernels[name], numbers))
+        del self._kernels[best]
+        return best
+
+
+def _likeness(kernel: np.ndarray, numbers: np.ndarray) -> float:
+    """Return the largest correlation of a kernel, inputs or outputs first, with what may be its quantized form."""
+    flat = numbers.reshape(-1) - numbers.mean()
+    layouts = (kernel, np.moveaxis(kernel, -1, 0))
+    return max(float(np.dot(x.reshape(-1) - x.mean(), flat)) / (float(np.std(x)) + 1e-12) for x in layouts)
 
 
 def _operators(model: Any) -> dict[str, int]:
@@ -111,25 +144,33 @@ def _operators(model: Any) -> dict[str, int]:
     return dict(counts)
 
 
-def check_quantized(evidence: Evidence, conversion: Conversion, left_in_float: Sequence[str] = ()) -> None:
+def check_quantized(
+    evidence: Evidence, conversion: Conversion, left_in_float: Sequence[str] = (), quantized: Collection[str] = ()
+) -> None:
     """Raise ValueError when quantization left float32 kernels, or changed nothing.
 
     Args:
       evidence: of the converted model.
       conversion: how it was converted.
       left_in_float: layers that quantization-aware training could not quantize, and said so.
+      quantized: the layers that it did quantize; looked at when some others were left.
     """
     kind = conversion.step.kind if conversion.step and not conversion.trained else "int8" if conversion.trained else None
+    if conversion.step and conversion.step.sparse and "DENSIFY" not in evidence.operators:
+        raise ValueError("`sparse: true` found no kernel with enough zeros to encode. Put `prune` before it, or leave it out.")
     if kind is None:
         return
     expected = "FLOAT16" if kind == "float16" else "INT8"
     if not any(weight.dtype == expected for weight in evidence.weights):
         found = sorted({weight.dtype for weight in evidence.weights})
         raise ValueError(f"{kind} did nothing: the weights are {found}, none is {expected}. Kernels may be too small for it.")
-    if left_in_float:
-        return
+    if (wanted := _ACTIVATIONS.get(kind)) and not evidence.activations.get(wanted):
+        raise ValueError(f"{kind} did nothing to the activations: none is {wanted}, they are {sorted(evidence.activations)}.")
     smallest = SMALLEST_DYNAMIC if kind == "dynamic" else 2
     left = [weight for weight in evidence.weights if weight.dtype == "FLOAT32" and weight.size >= smallest]
+    if left_in_float:
+        # What belongs to no layer that was quantized is a part of one that was not, such as a gate of an LSTM.
+        left = [weight for weight in left if weight.name in quantized]
     if left:
         names = ", ".join(f"{weight.name or 'unnamed'} ({weight.size:,})" for weight in left)
         raise ValueError(f"{kind} left kernels in float32: {names}.")
@@ -140,18 +181,21 @@ def check_kept(evidence: Evidence, notes: Mapping[str, Any]) -> None:
 
     Args:
       evidence: of the converted model.
-      notes: of the steps: `zeros`, how many were made; `clustered`, how many kernels and their number of values.
+      notes: of the steps: `zeros`, how many each layer got; `clustered`, how many values each may hold.
     """
-    zeros, made = sum(weight.zeros for weight in evidence.weights), notes.get("zeros", 0)
-    if zeros < _KEPT * made:
-        raise ValueError(f"pruning made {made:,} zeros, {zeros:,} are left in the converted model.")
-    if clustered := notes.get("clustered"):
-        # Zero may be a value beside the clusters.
-        kept = sum(weight.distinct <= clustered["values"] + 1 for weight in evidence.weights)
-        if kept < clustered["kernels"]:
+    found = {weight.name: weight for weight in evidence.weights}
+    for kind in ("zeros", "clustered"):
+        if missing := sorted(notes.get(kind, {}).keys() - found.keys()):
+            raise ValueError(f"The converted model has no kernels of the layers {missing}, so what was done to them is lost.")
+    for layer, made in notes.get("zeros", {}).items():
+        if found[layer].zeros < _KEPT * made:
             raise ValueError(
-                f"clustering left {clustered['kernels']} kernels with at most {clustered['values']} values, "
-                f"{kept} of the converted model's have as few."
+                f"pruning made {made:,} zeros in layer '{layer}', {found[layer].zeros:,} are left in the converted model."
+            )
+    for layer, values in notes.get("clustered", {}).items():
+        if found[layer].distinct > values + 1:  # zero may be a value beside the clusters
+            raise ValueError(
+                f"clustering left {values} values in layer '{layer}', the converted model has {found[layer].distinct}."
             )
 
 

@@ -26,7 +26,7 @@ class Measured(Protocol):
     @property
     def size_bytes(self) -> int: ...
     @property
-    def latency_us(self) -> float: ...
+    def latency_us(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _optional(measured: Measured, gates: EdgeGates, kind: Kind) -> Iterator[Edge
     if gates.max_size_bytes is not None:
         yield _at_most("edge bytes", measured.size_bytes, gates.max_size_bytes)
     if gates.max_latency_us is not None:
-        yield _at_most("edge latency us", measured.latency_us or None, gates.max_latency_us)
+        yield _at_most("edge latency us", measured.latency_us, gates.max_latency_us)
     if gates.max_mean_difference is not None:
         yield _at_most("edge mean score difference", measured.agreement.get("mean_difference"), gates.max_mean_difference)
     if gates.min_agreement is not None:

@@ -76,8 +76,20 @@ def _matches(layer: keras.layers.Layer, choice: LayerChoice) -> bool:
 
 
 def largest_weight(layer: keras.layers.Layer) -> np.ndarray:
-    """Return a layer's kernel or embedding table: its largest weight, empty when it has none."""
+    """Return a layer's kernel or embedding table: its largest weight, empty when it has none.
+
+    Of a separable convolution it is the pointwise kernel, which is the one that TFMOT prunes and clusters.
+    """
+    if (pointwise := getattr(layer, "pointwise_kernel", None)) is not None:
+        return pointwise.numpy()
     return max(layer.get_weights(), key=np.size, default=np.empty(0))
+
+
+def kernels(model: keras.Model) -> dict[str, np.ndarray]:
+    """Return {layer: its largest weight}, without TFMOT's wrappers around layers."""
+    inner = [getattr(layer, "layer", layer) for layer in model.layers]
+    found = {layer.name: largest_weight(layer) for layer in inner}
+    return {name: kernel for name, kernel in found.items() if kernel.ndim > 1}
 
 
 def copy_model(model: keras.Model, wrap: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None) -> keras.Model:

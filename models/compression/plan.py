@@ -16,6 +16,7 @@ from models.training import FitConfig
 from preprocessing.features import EncodedFeature
 
 KERAS_FILE, SAVED_MODEL, LAYOUT_FILE, NOTES_FILE = "model.keras", "saved_model", "layout.json", "notes.json"
+KERNELS_FILE = "kernels.npz"
 REPORT_FILE = "report.json"
 
 

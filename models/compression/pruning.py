@@ -82,10 +82,10 @@ def _parameters(step: Prune, num_steps: int) -> dict[str, Any]:
     return parameters | ({"sparsity_m_by_n": (2, 4)} if step.structure == "2:4" else {})
 
 
-def expected_zeros(model: keras.Model, step: Prune) -> int:
-    """Return how many zeros a pruned model's chosen layers hold."""
+def expected_zeros(model: keras.Model, step: Prune) -> dict[str, int]:
+    """Return how many zeros each chosen layer of a pruned model holds."""
     chosen = choose_layers(model, step.layers, "prune", _UNSUPPORTED)
-    return int(sum(np.sum(largest_weight(model.get_layer(name)) == 0) for name in chosen))
+    return {name: int(np.sum(largest_weight(model.get_layer(name)) == 0)) for name in chosen}
 
 
 def check_pruned(model: keras.Model, chosen: list[str], step: Prune) -> None:

@@ -169,7 +169,7 @@ def _dense(name: str, column: tf.SparseTensor, num_examples: int) -> np.ndarray:
     if positions.any():
         raise ValueError(
             f"Column '{name}' has {positions.max() + 1} values in example {rows[positions.argmax()]}; a raw-feature model "
-            "takes at most one. Leave `raw_features` out."
+            "takes at most one. Use no recipe with `inputs: raw`."
         )
     dense = np.full((num_examples, 1), missing_marker(column.dtype), column.dtype.as_numpy_dtype)
     dense[rows, 0] = column.values.numpy()

@@ -67,7 +67,9 @@ class Recipe(pydantic.BaseModel):
             value = value | {"steps": _steps_named(value["steps"])}
         if not isinstance(value, dict) or not isinstance(value.get("steps", ()), list | tuple):
             return value
-        steps = [_step(step) for step in value.get("steps", ())]
+        if "steps" not in value:
+            return value
+        steps = [_step(step) for step in value["steps"]]
         # A recipe without steps, or with one that has no kind, is an error about its steps: not about a name as well.
         name = "-".join(filter(None, map(_kind, steps))) or "recipe"
         return {"name": name, **value, "steps": steps}
@@ -82,6 +84,8 @@ class Recipe(pydantic.BaseModel):
     def _raw_in_float(self) -> Recipe:
         if not self.steps and self.inputs == "transformed":
             raise ValueError(f"'{self.name}' has no steps: it would be the reference, '{REFERENCE}', which is always made.")
+        if "steps" not in self.model_fields_set:
+            raise ValueError(f"'{self.name}' names no steps. `steps: raw` is the trained network, with the transform inside.")
         last = self.steps[-1] if self.steps else None
         if self.inputs == "raw" and isinstance(last, Quantize) and last.io == "integer":
             raise ValueError("`inputs: raw` needs `io: float`: the transform before the model computes in float.")

@@ -14,9 +14,11 @@ import tf_keras as keras
 from models import datasets, serving, training
 from models.compression import quantization
 from models.compression.evidence import check_kept, check_quantized, compacted, examine
+from models.compression.layers import kernels
 from models.compression.packing import Layout
 from models.compression.plan import (
     KERAS_FILE,
+    KERNELS_FILE,
     LAYOUT_FILE,
     NOTES_FILE,
     SAVED_MODEL,
@@ -31,7 +33,8 @@ from models.compression.retraining import Trainer
 from models.compression.steps import STEPS, Candidate
 from models.compression.tflite import EdgeModel, arena_bytes
 
-_TIMING_ROUNDS, _TIMING_SAMPLES, _TIMING_RUNS, _TIMING_BATCH = 10, 20, 20, 256
+_TIMING_TURNS, _TIMING_BATCH = 10, 256
+_TURN_SECONDS, _SAMPLE_SECONDS, _MOST_SAMPLES, _MOST_RUNS = 0.1, 5e-4, 20, 20
 _RAW_BATCH = 1024
 Announce = Callable[[str], None]
 MODEL_FILE, SCORES_FILE, INPUTS_FILE, FACTS_FILE = "model.tflite", "scores.npy", "inputs.npz", "facts.json"
@@ -76,6 +79,7 @@ def _leave(job: StepJob, plan: Plan, candidate: Candidate) -> None:
     if not candidate.final:
         candidate.model.save(plan.path(job.name, KERAS_FILE))
     serving.export_function(*serving.inference_function(candidate.model), plan.path(job.name, SAVED_MODEL))
+    np.savez(plan.path(job.name, KERNELS_FILE), **kernels(candidate.model))
     _write_json(plan.path(job.name, LAYOUT_FILE), {"numbers": candidate.layout.numbers, "ids": candidate.layout.ids})
     _write_json(plan.path(job.name, NOTES_FILE), candidate.notes)
 
@@ -117,28 +121,37 @@ def _perform_variant(job: VariantJob, plan: Plan, announce: Announce) -> None:
         examples, _ = datasets.take(plan.problem.train.dataset(512, config.seed), config.num_examples)
         representative = layout.pack(examples) if layout.inputs else examples
     content = quantization.convert(plan.path(parent, SAVED_MODEL), job.conversion, representative)
-    evidence = examine(content)
-    check_quantized(evidence, job.conversion, notes.get("left_in_float", ()))
+    with np.load(plan.path(parent, KERNELS_FILE)) as saved:
+        weights = dict(saved)
+    evidence, left = examine(content, weights), notes.get("left_in_float", ())
+    check_quantized(evidence, job.conversion, left, weights.keys() - set(left))
     check_kept(evidence, notes)
     if job.compact:
         content = compacted(content)
-    if job.raw:
-        content, features = _with_transform(content, layout, plan.problem)
-    elif layout.inputs:
+    if layout.inputs:
         features = layout.pack(features)
-    _measure(job.name, plan, content, features)
-    facts = {"left_in_float": notes.get("left_in_float", []), "layout": layout.inputs, "arena_bytes": arena_bytes(content)}
-    _write_json(plan.path(job.name, FACTS_FILE), evidence.to_dict() | facts)
+    facts: dict[str, Any] = {"left_in_float": notes.get("left_in_float", []), "layout": layout.inputs}
+    if job.raw:
+        behind = EdgeModel(content).predict(features)
+        content, features = _with_transform(content, layout, plan.problem)
+    scores = _measure(job.name, plan, content, features)
+    if job.raw:
+        facts["parity"] = float(np.abs(scores.astype(np.float64) - behind).mean())
+    facts |= {"arena_bytes": arena_bytes(content), "interface": EdgeModel(content).describe()}
+    _write_json(plan.path(job.name, FACTS_FILE), examine(content, weights).to_dict() | facts)
 
 
-def _measure(name: str, plan: Plan, content: bytes, features: dict[str, np.ndarray]) -> None:
+def _measure(name: str, plan: Plan, content: bytes, features: dict[str, np.ndarray]) -> np.ndarray:
+    """Leave the flatbuffer, some inputs to time it with, and its scores (n, units), which are returned."""
     with open(plan.path(name, MODEL_FILE), "wb") as file:
         file.write(content)
     first = {feature: x[:_TIMING_BATCH] for feature, x in features.items()}
     np.savez(
         plan.path(name, INPUTS_FILE), **{feature: x.astype(bytes) if x.dtype == object else x for feature, x in first.items()}
     )
-    np.save(plan.path(name, SCORES_FILE), EdgeModel(content).predict(features))
+    scores = EdgeModel(content).predict(features)
+    np.save(plan.path(name, SCORES_FILE), scores)
+    return scores
 
 
 def _with_transform(content: bytes, layout: Layout, problem: Problem) -> tuple[bytes, dict[str, np.ndarray]]:
@@ -173,15 +186,22 @@ def _times(job: TimingJob, plan: Plan) -> dict[str, dict[str, float]]:
         with np.load(plan.path(name, INPUTS_FILE)) as rows:
             inputs[name] = dict(rows)
     samples: dict[str, list[float]] = {name: [] for name in models}
-    for turn in range(_TIMING_ROUNDS + 1):
+    for turn in range(_TIMING_TURNS + 1):
         for name, model in models.items():
-            one = {feature: x[:1] for feature, x in inputs[name].items()}
-            measured = [model.seconds(one, _TIMING_RUNS) for _ in range(_TIMING_SAMPLES)]
+            measured = _turn(model, {feature: x[:1] for feature, x in inputs[name].items()})
             samples[name] += measured if turn else []  # the first turn warms up
     return {
         name: {"latency_us": float(np.median(samples[name]) * 1e6), "rows_per_second": _throughput(model, inputs[name])}
         for name, model in models.items()
     }
+
+
+def _turn(model: EdgeModel, one: dict[str, np.ndarray]) -> list[float]:
+    """Return some samples of the seconds of an inference; a slow model gets fewer, a fast one is run often for each."""
+    seconds = max(model.seconds(one, 1), 1e-7)
+    runs = min(_MOST_RUNS, max(1, round(_SAMPLE_SECONDS / seconds)))
+    samples = min(_MOST_SAMPLES, max(1, round(_TURN_SECONDS / (runs * seconds))))
+    return [model.seconds(one, runs) for _ in range(samples)]
 
 
 def _throughput(model: EdgeModel, inputs: dict[str, np.ndarray]) -> float:

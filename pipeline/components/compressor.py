@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -29,10 +28,12 @@ from pipeline.artifacts import EDGE_PACKAGE_FOLDER, EDGE_REPORT_FILE, EdgeModel,
 from pipeline.columnar.slices import slice_name, slices_of_rows
 from pipeline.edge_package import write_package
 from pipeline.entrypoints.training import TrainSettings
+from pipeline.json_text import to_json
 from pipeline.progress import announce
 from preprocessing.features import transformed_name
 
 BATCH_SIZE = 1024
+_DESCRIBED = ("techniques", "inputs", "size_bytes", "gzip_bytes", "latency_us", "metrics", "passed", "error")
 _TRAINED, _KEPT_FOLDERS = "trained.keras", ("logs", "tensorboard")
 
 
@@ -54,17 +55,20 @@ class Executor(base_executor.BaseExecutor):
         edge_model = artifact_utils.get_single_instance(output_dict["edge_model"])
         with tempfile.TemporaryDirectory(prefix="compression-") as folder:
             problem = _problem(settings, input_dict, transform, folder)
-            compressed = compress(problem, settings.compression, os.path.join(folder, "work"), announce)
+            try:
+                compressed = compress(problem, settings.compression, os.path.join(folder, "work"), announce)
+            finally:
+                _keep_logs(os.path.join(folder, "work"), edge_model.uri)
             for report in compressed.reports:
                 if report.name in compressed.files:
                     _copy(compressed.files[report.name], os.path.join(edge_model.uri, "variants", f"{report.name}.tflite"))
-            _keep_logs(os.path.join(folder, "work"), edge_model.uri)
             if compressed.chosen:
-                run_id = (self._context.pipeline_run_id if self._context else None) or ""
+                # Vertex tells its containers no run; where the artifact lies tells which it was.
+                run_id = (self._context.pipeline_run_id if self._context else None) or edge_model.uri
                 files = write_package(compressed, problem, settings, transform, run_id)
                 for name, content in files.items():
                     _write(os.path.join(edge_model.uri, EDGE_PACKAGE_FOLDER, name), content)
-        io_utils.write_string_file(os.path.join(edge_model.uri, EDGE_REPORT_FILE), json.dumps(compressed.to_dict(), indent=1))
+        io_utils.write_string_file(os.path.join(edge_model.uri, EDGE_REPORT_FILE), to_json(compressed.to_dict()))
         _describe(edge_model, compressed)
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), compressed)
 
@@ -145,11 +149,14 @@ def _describe(artifact: Artifact, compressed: Compressed) -> None:
     artifact.set_string_custom_property("chosen", compressed.chosen or "")
     artifact.set_string_custom_property("chosen_raw", compressed.chosen_raw or "")
     for report in compressed.reports:
+        facts = {key: getattr(report, key) for key in _DESCRIBED}
+        artifact.set_string_custom_property(f"variant:{report.name}", to_json(facts))
         if report.name == compressed.chosen:
             artifact.set_string_custom_property("recipe", ",".join(report.techniques))
             artifact.set_int_custom_property("size_bytes", report.size_bytes)
             artifact.set_int_custom_property("gzip_bytes", report.gzip_bytes)
-            artifact.set_float_custom_property("latency_us", report.latency_us)
+            if report.latency_us is not None:
+                artifact.set_float_custom_property("latency_us", report.latency_us)
             for name, value in report.metrics.items():
                 artifact.set_float_custom_property(f"metric_{name}", float(value))
 

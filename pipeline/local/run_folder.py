@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
+
+from pipeline.json_text import to_json
 
 SUMMARY_FILE = "summary.json"
 LATEST = "latest"
@@ -20,7 +21,7 @@ def write_summary(root: Path, summary: dict[str, Any]) -> None:
     """Write summary.json of a run in one rename and make the run the newest."""
     file = run_folder(root, summary["run_id"]) / SUMMARY_FILE
     scratch = file.with_name(f".{file.name}")
-    scratch.write_text(json.dumps(_without_nan(summary), indent=1), "utf-8")
+    scratch.write_text(to_json(summary), "utf-8")
     scratch.replace(file)
     link = root / "runs" / LATEST
     scratch = link.with_name(f".{LATEST}")
@@ -34,12 +35,3 @@ def pushed_and_gone(root: Path) -> list[str]:
     summary = run_folder(root, LATEST) / SUMMARY_FILE
     pushed = json.loads(summary.read_text("utf-8"))["pushed"] if summary.exists() else {}
     return [kind for kind, path in pushed.items() if path and not (root / path).exists()]
-
-
-def _without_nan(value: Any) -> Any:
-    """Put null where there is no number: NaN is no JSON."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -154,8 +154,9 @@ def _edge_table(edge: Mapping[str, Any]) -> Table:
         chosen = variant["name"] in (edge["chosen"], edge["chosen_raw"])
         metrics = [f"{variant['metrics'][name]:.4f}" if name in variant["metrics"] else "" for name in metric_names]
         verdict = Text("chosen", "bold green") if chosen else _verdict(variant["passed"], variant["error"] or "")
+        latency = "" if variant["latency_us"] is None else f"{variant['latency_us']:.1f}"
         sizes = [f"{variant['size_bytes']:,}", f"{variant['gzip_bytes']:,}"]
-        table.add_row(variant["name"], *sizes, *metrics, f"{variant['latency_us']:.1f}", verdict)
+        table.add_row(variant["name"], *sizes, *metrics, latency, verdict)
     return table
 
 

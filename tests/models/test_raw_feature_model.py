@@ -140,7 +140,7 @@ def test_more_than_one_value_of_a_column_is_an_error(transformed):
     with pytest.raises(ValueError) as caught:
         raw_columns(rows, transformed.transform, ["area"])
     assert str(caught.value) == (
-        "Column 'area' has 3 values in example 1; a raw-feature model takes at most one. Leave `raw_features` out."
+        "Column 'area' has 3 values in example 1; a raw-feature model takes at most one. Use no recipe with `inputs: raw`."
     )
 
 

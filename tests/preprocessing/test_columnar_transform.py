@@ -115,5 +115,3 @@ def test_analyzer_of_beam_only_is_named(tmp_path: Path):
 def test_function_without_outputs_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=r"^The preprocessing function returned no outputs\.$"):
         run(lambda inputs: {}, tmp_path, [1.0])
-
-

@@ -163,7 +163,7 @@ def test_hashed_values_are_not_portable(analyzed):
         PortableTransform(analyzed.transform, {"fare_xf": "fare", "payment_xf": "payment"})
     assert str(caught.value) == (
         "Feature 'payment': num_oov_buckets=5 needs string hashing, which TFLite lacks. "
-        "Set num_oov_buckets: 1, or leave `raw_features` out."
+        "Set num_oov_buckets: 1, or use no recipe with `inputs: raw`."
     )
 
 
@@ -230,13 +230,13 @@ def unusual(tmp_path_factory: pytest.TempPathFactory) -> tft.TFTransformOutput:
 @pytest.mark.parametrize(
     ("output", "problem"),
     [
-        ("lower", "it needs the operation StringLower, which TFLite lacks. Leave `raw_features` out."),
+        ("lower", "it needs the operation StringLower, which TFLite lacks. Use no recipe with `inputs: raw`."),
         ("filled", "it fills missing text with b'none', and TFLite cannot choose text. Fill with ''."),
-        ("chosen", "it chooses between strings, and TFLite can only compare them. Leave `raw_features` out."),
-        ("text", "it is text, which TFLite cannot write. Leave `raw_features` out."),
-        ("pixel", "column 'pixels' has shape (None, 3), expected (batch, 1). Leave `raw_features` out."),
-        ("total", "it applies Sum to text, or to a column without its gaps. Leave `raw_features` out."),
-        ("number_of_values", "it needs the operation Size, which TFLite lacks. Leave `raw_features` out."),
+        ("chosen", "it chooses between strings, and TFLite can only compare them. Use no recipe with `inputs: raw`."),
+        ("text", "it is text, which TFLite cannot write. Use no recipe with `inputs: raw`."),
+        ("pixel", "column 'pixels' has shape (None, 3), expected (batch, 1). Use no recipe with `inputs: raw`."),
+        ("total", "it applies Sum to text, or to a column without its gaps. Use no recipe with `inputs: raw`."),
+        ("number_of_values", "it needs the operation Size, which TFLite lacks. Use no recipe with `inputs: raw`."),
     ],
 )
 def test_what_cannot_be_expressed_is_named_with_its_cure(unusual, output: str, problem: str):
@@ -279,27 +279,27 @@ def test_numbers_written_as_text_match_only_the_spelling_of_a_number():
         (
             "SparseToDense",
             [np.zeros((1, 2), np.int64), np.ones(2, np.int64), np.ones(1), np.array(0.0)],
-            "it makes a dense tensor of something other than a raw column. Leave `raw_features` out.",
+            "it makes a dense tensor of something other than a raw column. Use no recipe with `inputs: raw`.",
         ),
         (
             "Equal",
             [Text.everywhere(b"3"), np.array([[b"3", b"4"]], object)],
-            "it compares numbers written as text with more than one string. Leave `raw_features` out.",
+            "it compares numbers written as text with more than one string. Use no recipe with `inputs: raw`.",
         ),
         (
             "Reshape",
             [Positions(None), np.array([-1])],
-            "it changes the shape of what has none on a device. Leave `raw_features` out.",
+            "it changes the shape of what has none on a device. Use no recipe with `inputs: raw`.",
         ),
         (
             "UpperBound",
             [np.zeros((2, 3), np.float32), np.zeros((2, 1), np.float32)],
-            "its bucket boundaries are no list of float32 constants. Leave `raw_features` out.",
+            "its bucket boundaries are no list of float32 constants. Use no recipe with `inputs: raw`.",
         ),
         (
             "LookupTableFindV2",
             [SimpleNamespace(ids={b"a": 0}), Text.everywhere(b"a"), np.array(0)],
-            "0, for unknown values, is not below the ids of known ones. Leave `raw_features` out.",
+            "0, for unknown values, is not below the ids of known ones. Use no recipe with `inputs: raw`.",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_min_weights_decides_what_is_small(binary: Task):
     step = Cluster(epochs=1, num_clusters=5, layers={"min_weights": 2049})
     model = cluster(binary.model, step, binary.trainer(), preserve_sparsity=False)
     assert [num_values(model, layer) <= 5 for layer in LARGE] == [True, False]
-    assert clustered_kernels(binary.model, step) == {"kernels": 1, "values": 5}
+    assert clustered_kernels(binary.model, step) == {"hidden_0": 5}
 
 
 @pytest.mark.parametrize("layer", LARGE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,14 +11,16 @@ import tf_keras as keras
 from small_models import Task, functional, kernel, to_tflite
 
 from models.compression.evidence import Evidence, Weight, check_kept, check_quantized, compacted, examine
+from models.compression.layers import kernels
 from models.compression.quantization import Conversion, Quantize
 from models.compression.tflite import EdgeModel
 from models.heads import Head
 
 
-def weights_of(*weights: tuple[str, int, int, int]) -> Evidence:
-    """Return evidence of weights (dtype, size, zeros, distinct)."""
-    return Evidence(tuple(Weight(f"w{i}", *weight) for i, weight in enumerate(weights)), {}, {}, 0)
+def weights_of(*weights: tuple[str, int, int, int], activations: Mapping[str, int] | None = None) -> Evidence:
+    """Return evidence of weights (dtype, size, zeros, distinct); some activations are INT8 unless told otherwise."""
+    named = tuple(Weight(f"w{i}", *weight) for i, weight in enumerate(weights))
+    return Evidence(named, {"INT8": 1} if activations is None else activations, {}, 0)
 
 
 def post_training(kind: str) -> Conversion:
@@ -122,6 +126,11 @@ def test_custom_operators_are_refused():
         (post_training("int8"), [], "int8 did nothing: the weights are [], none is INT8. Kernels may be too small for it."),
         (TRAINED, [("INT8", 9, 0, 9), ("FLOAT32", 12, 0, 9)], "int8 left kernels in float32: w1 (12)."),
         (
+            Conversion(Quantize(kind="int8", sparse=True)),
+            [("INT8", 9, 0, 9)],
+            "`sparse: true` found no kernel with enough zeros to encode. Put `prune` before it, or leave it out.",
+        ),
+        (
             post_training("dynamic"),
             [("INT8", 9, 0, 9), ("FLOAT32", 1024, 0, 9), ("FLOAT32", 2048, 0, 9)],
             "dynamic left kernels in float32: w1 (1,024), w2 (2,048).",
@@ -134,10 +143,25 @@ def test_quantization_that_did_not_act_is_an_error(conversion: Conversion, weigh
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(("kind", "wanted"), [("int8", "INT8"), ("int16x8", "INT16")])
+def test_activations_that_stayed_in_float_are_an_error(kind: str, wanted: str):
+    evidence = weights_of(("INT8", 9, 0, 9), activations={"FLOAT32": 3, "INT32": 1})
+    with pytest.raises(ValueError) as caught:
+        check_quantized(evidence, post_training(kind))
+    assert str(caught.value) == (f"{kind} did nothing to the activations: none is {wanted}, they are ['FLOAT32', 'INT32'].")
+
+
+def test_layers_left_in_float_excuse_no_other_layer():
+    weights = weights_of(("INT8", 9, 0, 9), ("FLOAT32", 2048, 0, 9), ("FLOAT32", 64, 0, 9))
+    check_quantized(weights, TRAINED, ["lstm"], {"w0"})
+    with pytest.raises(ValueError, match=r"^int8 left kernels in float32: w2 \(64\)\.$"):
+        check_quantized(weights, TRAINED, ["lstm"], {"w0", "w2"})
+
+
 def test_quantization_that_acted_passes():
     check_quantized(weights_of(("FLOAT32", 9, 0, 9)), Conversion())
     check_quantized(weights_of(("INT8", 2048, 0, 9), ("FLOAT32", 1023, 0, 9)), post_training("dynamic"))
-    check_quantized(weights_of(("INT8", 9, 0, 9), ("INT16", 9, 0, 9)), post_training("int16x8"))
+    check_quantized(weights_of(("INT8", 9, 0, 9), ("INT16", 9, 0, 9), activations={"INT16": 1}), post_training("int16x8"))
     check_quantized(weights_of(("INT8", 9, 0, 9), ("FLOAT32", 2048, 0, 9)), TRAINED, ["lstm"])
 
 
@@ -150,14 +174,19 @@ def test_layers_left_in_float_do_not_excuse_quantizing_nothing():
     ("weights", "notes", "message"),
     [
         (
-            [("INT8", 2000, 900, 9), ("INT8", 2000, 79, 9)],
-            {"zeros": 1000},
-            "pruning made 1,000 zeros, 979 are left in the converted model.",
+            [("INT8", 2000, 1900, 9), ("INT8", 2000, 979, 9)],
+            {"zeros": {"w0": 1000, "w1": 1000}},
+            "pruning made 1,000 zeros in layer 'w1', 979 are left in the converted model.",
         ),
         (
             [("INT8", 2000, 0, 17), ("INT8", 2000, 0, 18)],
-            {"clustered": {"kernels": 2, "values": 16}},
-            "clustering left 2 kernels with at most 16 values, 1 of the converted model's have as few.",
+            {"clustered": {"w0": 16, "w1": 16}},
+            "clustering left 16 values in layer 'w1', the converted model has 18.",
+        ),
+        (
+            [("INT8", 2000, 0, 3)],
+            {"clustered": {"w0": 16, "gone": 16}},
+            "The converted model has no kernels of the layers ['gone'], so what was done to them is lost.",
         ),
     ],
 )
@@ -168,18 +197,38 @@ def test_zeros_or_clusters_that_were_lost_are_an_error(weights: list, notes: dic
 
 
 def test_zeros_and_clusters_that_were_kept_pass():
-    check_kept(weights_of(("INT8", 2000, 980, 17)), {"zeros": 1000, "clustered": {"kernels": 1, "values": 16}})
+    check_kept(weights_of(("INT8", 2000, 980, 17)), {"zeros": {"w0": 1000}, "clustered": {"w0": 16}})
     check_kept(weights_of(("FLOAT32", 2000, 0, 2000)), {})
 
 
 def test_pruned_and_clustered_models_pass_their_own_check_and_others_do_not(binary: Task, pruned_and_clustered):
-    notes = {
-        "zeros": int(sum(np.sum(kernel(pruned_and_clustered, layer) == 0) for layer in ("hidden_0", "hidden_1"))),
-        "clustered": {"kernels": 2, "values": 16},
-    }
-    check_kept(examine(to_tflite(pruned_and_clustered)), notes)
-    with pytest.raises(ValueError, match=r"^pruning made 3,\d\d\d zeros, \d are left"):
-        check_kept(examine(to_tflite(binary.model)), notes)
+    layers = ("hidden_0", "hidden_1")
+    zeros = {layer: int(np.sum(kernel(pruned_and_clustered, layer) == 0)) for layer in layers}
+    check_kept(
+        examine(to_tflite(pruned_and_clustered), kernels(pruned_and_clustered)),
+        {"zeros": zeros, "clustered": dict.fromkeys(layers, 16)},
+    )
+    others = examine(to_tflite(binary.model), kernels(binary.model))
+    with pytest.raises(ValueError, match=r"^pruning made [12],\d\d\d zeros in layer 'hidden_0', \d are left"):
+        check_kept(others, {"zeros": zeros})
+    with pytest.raises(ValueError, match=r"^clustering left 16 values in layer 'hidden_0', the converted model has 2\d\d\d\.$"):
+        check_kept(others, {"clustered": dict.fromkeys(layers, 16)})
+
+
+@pytest.mark.parametrize("kind", [None, "dynamic", "int8", "float16"])
+def test_weights_are_named_after_their_layers(kind: str | None):
+    # Two layers of one size: only their numbers tell them apart.
+    model = functional(
+        Head("binary", 2),
+        {"x_xf": ((40,), "float32")},
+        lambda x: keras.layers.Dense(40, "relu", name="second")(keras.layers.Dense(40, "relu", name="first")(x["x_xf"])),
+    )
+    model.get_layer("first").set_weights([np.eye(40), np.zeros(40)])  # 40 numbers, all others zero
+    examples = {"x_xf": np.random.default_rng(1).normal(size=(20, 40)).astype(np.float32)}
+    evidence = examine(to_tflite(model, post_training(kind) if kind else None, examples), kernels(model))
+    zeros = {weight.name: weight.zeros for weight in evidence.weights if weight.size == 1600}
+    assert zeros["first"] == 1560
+    assert zeros["second"] < 100
 
 
 @pytest.mark.parametrize("kind", [None, "int8"])

@@ -105,6 +105,12 @@ def test_collapse_to_one_number_is_named():
     assert collapse("regression", column(1, 2, 3), column(2.5, 2.5, 2.5)) == "it has collapsed: every row gets 2.5"
 
 
+def test_rare_class_that_is_said_no_more_is_no_collapse():
+    reference = column(*[0.9] * 9, *[0.1] * 991)
+    assert collapse("binary", reference, column(*[0.4] * 9, *[0.1] * 991)) is None
+    assert collapse("binary", column(*[0.9] * 10, *[0.1] * 990), column(*[0.4] * 10, *[0.1] * 990)) is not None
+
+
 @pytest.mark.parametrize(
     ("kind", "reference", "scores"),
     [

@@ -1,0 +1,21 @@
+"""JSON as the standard has it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def to_json(value: Any) -> str:
+    """Return a value as indented JSON, with null where there is no number: NaN is no JSON."""
+    return json.dumps(_without_nan(value), indent=1)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
