@@ -21,7 +21,7 @@ _STEPS, _FEWEST_EPOCHS, _MOST_EPOCHS = 1500, 25, 100
 
 
 class Distill(Retraining):
-    """A student of the task's own kind. Of several candidates the smallest that passes the metric gate is taken."""
+    """A student of the task's own kind. Of several the smallest is taken that loses at most half of what the gate allows."""
 
     kind: Literal["distill"] = "distill"
     epochs: int | None = pydantic.Field(  # type: ignore[assignment]

@@ -86,9 +86,8 @@ def largest_weight(layer: keras.layers.Layer) -> np.ndarray:
 
 
 def kernels(model: keras.Model) -> dict[str, np.ndarray]:
-    """Return {layer: its largest weight}, without TFMOT's wrappers around layers."""
-    inner = [getattr(layer, "layer", layer) for layer in model.layers]
-    found = {layer.name: largest_weight(layer) for layer in inner}
+    """Return {layer: its largest weight}, with the names of the layers inside TFMOT's wrappers, which own their weights."""
+    found = {getattr(layer, "layer", layer).name: largest_weight(layer) for layer in model.layers}
     return {name: kernel for name, kernel in found.items() if kernel.ndim > 1}
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.util import examples_utils
-from tfx.dsl.components.base import base_executor, executor_spec
+from tfx.dsl.components.base import base_beam_executor, base_executor, executor_spec
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
@@ -26,8 +26,12 @@ from pipeline.ingest.source import list_files
 CONTRACT_KEY = "contract"
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(base_beam_executor.BaseBeamExecutor):
     """Reads CSV in blocks, sets unusable rows aside, writes gzipped TFRecords of tf.Example by split."""
+
+    def __init__(self, context: base_beam_executor.BaseBeamExecutor.Context | None = None):
+        # TFX wants a Beam executor here. None of its arguments are needed, and making them packs the project for workers.
+        base_executor.BaseExecutor.__init__(self, context)
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:
         """Convert the files.
@@ -67,7 +71,7 @@ _open_gzipped = functools.partial(tf.io.TFRecordWriter, options=OPTIONS)
 class CsvExampleGen(FileBasedExampleGen):
     """ExampleGen for CSV files."""
 
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(self, base: str, pattern: str, contract: Contract, split_weights: dict[str, int], digests: dict[str, str]):
         """Read all files below `base` that match `pattern`.

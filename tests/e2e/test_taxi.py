@@ -146,19 +146,15 @@ def test_smallest_recipe_holds_its_bars_on_taxi(taxi: Finished) -> None:
     assert smallest["size_bytes"] <= min(6_500, reference["size_bytes"] / 40)
     assert smallest["gzip_bytes"] <= reference["gzip_bytes"] / 60
     assert smallest["delta"]["auc"] >= -0.005
-    assert taxi.seconds["Compressor"] <= 120
 
 
 def test_raw_model_takes_raw_columns_and_agrees_with_the_server_on_every_row(taxi, server_scores, eval_examples) -> None:
     compressor = taxi.folder("Compressor", "edge_model")
     transform = tft.TFTransformOutput(str(taxi.folder("Transform", "transform_graph")))
-    for name, tolerance in (("raw", 1e-5), ("raw-smallest", 0.6)):
-        edge = EdgeModel((compressor / "variants" / f"{name}.tflite").read_bytes())
-        assert {"fare", "trip_miles", "company"} <= set(edge.input_names)
-        columns = raw_columns(eval_examples, transform, edge.input_names)
-        difference = np.abs(edge.predict(columns)[:, 0] - server_scores[:, 1])
-        assert difference.max() < tolerance
-        assert difference.mean() < 0.025
+    edge = EdgeModel((compressor / "variants" / "raw.tflite").read_bytes())
+    assert {"fare", "trip_miles", "company"} <= set(edge.input_names)
+    columns = raw_columns(eval_examples, transform, edge.input_names)
+    assert np.abs(edge.predict(columns)[:, 0] - server_scores[:, 1]).max() < 1e-5
 
 
 def test_pushed_raw_model_scores_as_the_pushed_model_does(taxi, transformed, eval_examples) -> None:
@@ -168,7 +164,7 @@ def test_pushed_raw_model_scores_as_the_pushed_model_does(taxi, transformed, eva
     scores = EdgeModel((package / "model.tflite").read_bytes()).predict(edge_inputs(package, transformed))
     difference = np.abs(raw.predict(raw_columns(eval_examples, transform, raw.input_names)) - scores)
     # A last digit of a z-score may flip the last step of an int8.
-    assert difference.mean() < 1e-3
+    assert difference.mean() < 1e-4
 
 
 def test_lineage_finds_the_edge_model_by_what_it_is(taxi: Finished) -> None:
