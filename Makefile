@@ -4,7 +4,7 @@ LOCK := requirements/tfx-1.16.txt
 PY := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help run test lint setup lock clean
+.PHONY: help run test bench lint setup lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -15,6 +15,9 @@ run: $(READY) ## run the Chicago Taxi pipeline on this machine
 
 test: $(READY) ## run the whole test suite, a real pipeline run included
 	@$(PY) -m pytest
+
+bench: $(READY) ## this pipeline beside the TFX taxi template; BENCH="--large" for 1.5 million rows
+	@$(PY) -m benchmarks.pipeline $(BENCH)
 
 lint: $(READY) ## ruff, mypy, import-linter
 	@.venv/bin/ruff check .

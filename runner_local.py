@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 import typer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+class Engine(str, Enum):
+    """What statistics, transform and evaluation run on."""
+
+    columnar = "columnar"
+    beam = "beam"
 
 
 @app.callback()
@@ -20,6 +28,9 @@ def run(
     root: Path = typer.Option(None, help="Where everything goes. [default: runs/<pipeline name>]"),
     overrides: list[str] = typer.Option([], "--set", help="Override one value of the config: fit.epochs=3. May be repeated."),
     fresh: bool = typer.Option(False, "--fresh", help="Run every stage anew, reuse nothing."),
+    engine: Engine = typer.Option(
+        Engine.columnar, help="Statistics, transform and evaluation: in this process by blocks of rows, or as TFX does on Beam."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json instead of tables."),
 ) -> None:
     """Run the pipeline, reusing what has not changed.
@@ -29,7 +40,7 @@ def run(
     """
     from pipeline.local import run as local
 
-    raise typer.Exit(local.run(local.RunOptions(config, root, overrides, fresh, as_json)))
+    raise typer.Exit(local.run(local.RunOptions(config, root, overrides, fresh, as_json, engine.value)))
 
 
 if __name__ == "__main__":

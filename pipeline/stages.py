@@ -7,7 +7,9 @@ from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import pydantic
-from tfx.components import Evaluator, ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.schema_gen.component import SchemaGen
+from tfx.components.trainer.component import Trainer
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
@@ -73,6 +75,8 @@ def ingest(config: PipelineConfig, runtime: Runtime) -> CsvExampleGen:
 def validate(data: CsvExampleGen, schema_file: str | None, runtime: Runtime) -> Checked:
     """Compare the data with the schema and stop on anomalies. Without a schema file one is inferred, for a first look."""
     if runtime.engine == "beam":
+        from tfx.components.statistics_gen.component import StatisticsGen  # takes seconds, and columnar runs need it not
+
         statistics: BaseComponent = StatisticsGen(examples=data.outputs["examples"])
     else:
         statistics = ColumnarStatisticsGen(data.outputs["examples"], code_digest(statistics_gen)).with_id(STATISTICS)
@@ -104,6 +108,8 @@ def transform(data: CsvExampleGen, checked: Checked, config: PipelineConfig, run
 
 
 def _transform_on_beam(data: CsvExampleGen, checked: Checked, settings: TransformSettings, module: ModuleType) -> BaseComponent:
+    from tfx.components.transform.component import Transform
+
     return Transform(
         examples=data.outputs["examples"],
         schema=checked.schema.outputs["schema"],
@@ -140,6 +146,8 @@ def evaluate(data: CsvExampleGen, trained: Trainer, config: PipelineConfig, runt
     }
     asked = config.label.kind, config.label.column, config.metrics, config.evaluation.slices
     if runtime.engine == "beam":
+        from tfx.components.evaluator.component import Evaluator
+
         measured: BaseComponent = Evaluator(**inputs, example_splits=[EVAL], eval_config=eval_config(*asked))
     else:
         names = ("kind", "label_column", "metrics", "slices")

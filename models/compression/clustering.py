@@ -6,20 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pydantic
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
-from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as experimental
 
 from models.compression.folding import fold_batch_normalization
 from models.compression.layers import LayerChoice, check_rebuildable, choose_layers, copy_model, largest_weight
 from models.compression.retraining import Retraining, Trainer
 
 _UNSUPPORTED = ("DepthwiseConv2D", "Normalization")
-_INITIALIZATIONS = {
-    "kmeans++": tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
-    "linear": tfmot.clustering.keras.CentroidInitialization.LINEAR,
-    "density": tfmot.clustering.keras.CentroidInitialization.DENSITY_BASED,
-}
+_INITIALIZATIONS = {"kmeans++": "KMEANS_PLUS_PLUS", "linear": "LINEAR", "density": "DENSITY_BASED"}
 
 
 class Cluster(Retraining):
@@ -46,6 +40,10 @@ def cluster(model: keras.Model, step: Cluster, trainer: Trainer, preserve_sparsi
     Raises:
       ValueError: no layer to cluster, an unsupported one, or a layer that ended with more values than asked for.
     """
+    # Imported here: it takes seconds, and whoever reads a config has no use for it.
+    import tensorflow_model_optimization as tfmot
+    from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as experimental
+
     check_rebuildable(model, "cluster")
     model = fold_batch_normalization(model)
     chosen = choose_layers(model, step.layers, "cluster", _UNSUPPORTED)
@@ -67,11 +65,16 @@ def cluster(model: keras.Model, step: Cluster, trainer: Trainer, preserve_sparsi
 
 
 def _parameters(step: Cluster, layer: keras.layers.Layer, fewest: int) -> dict[str, Any]:
+    from tensorflow_model_optimization.clustering.keras import CentroidInitialization
+
     weights = largest_weight(layer)
     # TFMOT fails on more clusters than there are values.
     distinct = len(np.unique(weights[weights != 0]))
     number = max(fewest, min(step.num_clusters, distinct))
-    return {"number_of_clusters": number, "cluster_centroids_init": _INITIALIZATIONS[step.initialization]}
+    return {
+        "number_of_clusters": number,
+        "cluster_centroids_init": CentroidInitialization[_INITIALIZATIONS[step.initialization]],
+    }
 
 
 def clustered_kernels(model: keras.Model, step: Cluster) -> dict[str, int]:

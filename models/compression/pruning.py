@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pydantic
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from models.compression.layers import LayerChoice, choose_layers, copy_model, largest_weight
@@ -57,8 +56,10 @@ def prune(model: keras.Model, step: Prune, trainer: Trainer) -> keras.Model:
     Raises:
       ValueError: no layer to prune, an unsupported one, or a layer that ended with fewer zeros than asked for.
     """
+    # Imported here: it takes seconds, and whoever reads a config has no use for it.
+    from tensorflow_model_optimization.sparsity import keras as sparsity
+
     chosen = choose_layers(model, step.layers, "prune", _UNSUPPORTED)
-    sparsity = tfmot.sparsity.keras
     parameters = _parameters(step, trainer.num_steps(step))
     wrapped = copy_model(
         model, lambda layer: sparsity.prune_low_magnitude(layer, **parameters) if layer.name in chosen else layer
@@ -70,10 +71,11 @@ def prune(model: keras.Model, step: Prune, trainer: Trainer) -> keras.Model:
 
 
 def _parameters(step: Prune, num_steps: int) -> dict[str, Any]:
+    from tensorflow_model_optimization.sparsity import keras as sparsity
+
     frequency = max(1, num_steps // 50)
     # The last third of the steps repairs what the zeros broke.
     end = max(1, int(num_steps * 0.7))
-    sparsity = tfmot.sparsity.keras
     if step.schedule == "polynomial" and step.structure == "unstructured":
         begin = min(_INITIAL_SPARSITY, step.sparsity / 2)
         return {"pruning_schedule": sparsity.PolynomialDecay(begin, step.sparsity, 0, end, frequency=frequency)}

@@ -11,17 +11,9 @@ from typing import Literal
 import pydantic
 import tensorflow as tf
 import tf_keras as keras
-from tensorflow_model_optimization import quantization
 
 from models.compression.folding import fuse_relu
 from models.compression.layers import check_rebuildable, copy_model
-from models.compression.quantization_schemes import (
-    OWN_CONFIGS,
-    QUANTIZED_TYPES,
-    clusters_of_whole_kernels,
-    scheme,
-    takes_one_tensor,
-)
 from models.compression.retraining import Retraining, Trainer
 
 # Nothing is lost when these stay as they are: they do no arithmetic on weights.
@@ -64,16 +56,21 @@ def quantize_aware(
     Raises:
       ValueError: a subclassed or nested model, nothing to quantize, or a required layer that TFMOT cannot quantize.
     """
+    # Imported here: TFMOT takes seconds, and whoever reads a config has no use for it.
+    from tensorflow_model_optimization.quantization import keras as quantization
+
+    from models.compression import quantization_schemes as schemes
+
     check_rebuildable(model, "quantize_aware")
     model = fuse_relu(model)
     left = _left_in_float(model)
     _check_required(model, step, left)
-    if not any(type(layer).__name__ in QUANTIZED_TYPES and layer.weights for layer in model.layers):
+    if not any(type(layer).__name__ in schemes.QUANTIZED_TYPES and layer.weights for layer in model.layers):
         raise ValueError("quantize_aware: the model has no layer with weights that can be quantized; use `int8` instead.")
     annotated = copy_model(model, lambda layer: _annotate(_unregularized(layer) if clustered else layer))
-    own = {config.__name__: config for config in OWN_CONFIGS.values()}
-    with quantization.keras.quantize_scope(own), clusters_of_whole_kernels():
-        quantized = quantization.keras.quantize_apply(annotated, scheme(sparse, clustered))
+    own = {config.__name__: config for config in schemes.OWN_CONFIGS.values()}
+    with quantization.quantize_scope(own), schemes.clusters_of_whole_kernels():
+        quantized = quantization.quantize_apply(annotated, schemes.scheme(sparse, clustered))
     trainer.retrain(quantized, step)
     return QuantizedModel(quantized, left)
 
@@ -89,6 +86,8 @@ def _check_required(model: keras.Model, step: QuantizeAware, left: tuple[str, ..
 
 def _left_in_float(model: keras.Model) -> tuple[str, ...]:
     """Return the names of layers that TFMOT cannot quantize, and of those whose input therefore stays in float."""
+    from models.compression.quantization_schemes import OWN_CONFIGS, QUANTIZED_TYPES, takes_one_tensor
+
     left: list[str] = []
     floats: set[int] = set()  # tensors that nothing rounds
     for layer in model.layers:
@@ -114,6 +113,10 @@ def _unregularized(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _annotate(layer: keras.layers.Layer) -> keras.layers.Layer:
+    from tensorflow_model_optimization.quantization.keras import quantize_annotate_layer
+
+    from models.compression.quantization_schemes import OWN_CONFIGS, QUANTIZED_TYPES
+
     if own := OWN_CONFIGS.get(type(layer).__name__):
-        return quantization.keras.quantize_annotate_layer(layer, own())
-    return quantization.keras.quantize_annotate_layer(layer) if type(layer).__name__ in QUANTIZED_TYPES else layer
+        return quantize_annotate_layer(layer, own())
+    return quantize_annotate_layer(layer) if type(layer).__name__ in QUANTIZED_TYPES else layer

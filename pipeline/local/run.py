@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import progress
+from pipeline import lean_imports, progress
 from pipeline.errors import ConfigError, RootLockedError
 from pipeline.local.lock import root_lock
 from pipeline.local.output import RedirectedOutput, redirected_output
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # imported late at run time: no message should wait for Tenso
     from pipeline.config import PipelineConfig
     from pipeline.local.execution import CompiledPipeline, StageResult
     from pipeline.local.screen import Screen
+    from pipeline.runtime import Engine
 
 SCHEMA_VERSION = 1
 _PUSHERS = {"saved_model": "Pusher", "edge": "EdgePusher"}
@@ -47,6 +48,7 @@ class RunOptions:
     overrides: Sequence[str] = ()
     fresh: bool = False
     json: bool = False
+    engine: Engine = "columnar"
 
 
 def run(options: RunOptions) -> int:
@@ -55,6 +57,7 @@ def run(options: RunOptions) -> int:
     Returns:
       The exit code, as in the README.
     """
+    lean_imports.install()
     with redirected_output() as output:
         previous = signal.signal(signal.SIGTERM, _interrupt)
         try:
@@ -165,7 +168,7 @@ class _Run:
         from pipeline.local.runtime import LocalRuntime
         from pipeline.local.summary import Outputs, summarize
 
-        graph = build_pipeline(config, LocalRuntime(root, use_cache=not self._options.fresh))
+        graph = build_pipeline(config, LocalRuntime(root, use_cache=not self._options.fresh, engine=self._options.engine))
         # TFX would reuse a push that somebody has removed since.
         compiled = CompiledPipeline(graph, run_id, run_anew=[_PUSHERS[kind] for kind in pushed_and_gone(root)])
         startup_seconds = round(time.monotonic() - self._clock, 1)

@@ -59,7 +59,9 @@ def run_cli(folder: Path, *arguments: object, root: Path) -> Finished:
     return Finished.read(done.returncode, done.stdout, root)
 
 
-def run_here(config: Path, root: Path, *overrides: str, fresh: bool = False, as_json: bool = False) -> Finished:
+def run_here(
+    config: Path, root: Path, *overrides: str, fresh: bool = False, as_json: bool = False, engine: str = "columnar"
+) -> Finished:
     """Run in this process: without the imports a new process pays."""
     from pipeline.local.run import RunOptions, run
 
@@ -67,7 +69,7 @@ def run_here(config: Path, root: Path, *overrides: str, fresh: bool = False, as_
     root.parent.mkdir(parents=True, exist_ok=True)
     printed.write_text("")
     with captured_descriptors(printed):
-        code = run(RunOptions(config, root, overrides, fresh, as_json))
+        code = run(RunOptions(config, root, overrides, fresh, as_json, engine))
     return Finished.read(code, printed.read_text(), root)
 
 
