@@ -52,5 +52,7 @@ def fit_config(config: FitConfig) -> FitConfig:
         epochs=20,
         optimizer="adam",
         learning_rate=1e-2,
+        steps_per_execution=config.steps_per_execution,
+        jit_compile=config.jit_compile,
         early_stopping_patience=3,
     )

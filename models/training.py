@@ -33,6 +33,10 @@ class FitConfig(pydantic.BaseModel):
     learning_rate_schedule: Literal["plateau", "cosine"] = pydantic.Field(
         "plateau", description="plateau: drops when the eval loss does; cosine: falls to 0 over all epochs."
     )
+    steps_per_execution: int = pydantic.Field(
+        1, ge=1, description="Batches per call of the training step: 10 or more saves a quarter of the time of a small network."
+    )
+    jit_compile: bool = pydantic.Field(False, description="Compile the training step with XLA; pays on accelerators.")
     reduce_lr_patience: int = pydantic.Field(1, ge=1, description="plateau: epochs without a better eval loss before a drop.")
     reduce_lr_factor: float = pydantic.Field(0.3, gt=0, lt=1, description="plateau: what the rate is multiplied by.")
 
@@ -68,8 +72,15 @@ def fit(
       ValueError: the loss is not a number, with what to try.
     """
     leave_keras_alone()
+    if config.steps_per_execution > 1:
+        train, evaluation = _counted(train), _counted(evaluation)
     with model.distribute_strategy.scope():
-        model.compile(optimizer=_optimizer(config), loss=loss)
+        model.compile(
+            optimizer=_optimizer(config),
+            loss=loss,
+            steps_per_execution=config.steps_per_execution,
+            jit_compile=config.jit_compile,
+        )
     history = model.fit(
         train,
         validation_data=evaluation,
@@ -88,6 +99,13 @@ def fit(
             "Look for missing or extreme labels and numeric features in the eval split."
         )
     return history
+
+
+def _counted(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return a dataset that knows how many batches it has, as Keras asks for to run several at once."""
+    if dataset.cardinality() >= 0:
+        return dataset
+    return dataset.apply(tf.data.experimental.assert_cardinality(sum(1 for _ in dataset)))
 
 
 def _callbacks(config: FitConfig) -> list[keras.callbacks.Callback]:

@@ -24,6 +24,9 @@ from pipeline.artifacts import keras_model_path, training_report_path
 from preprocessing.features import Feature, Label, encoded_features, transformed_name
 from preprocessing.labels import class_names
 
+# Larger than for training: nothing is learned from a batch, and each costs a call.
+EVALUATION_BATCH_SIZE = 4096
+
 
 class TrainSettings(pydantic.BaseModel):
     """What the Trainer needs of the config; its cache key holds no more."""
@@ -75,7 +78,7 @@ def run_fn(fn_args: FnArgs) -> None:
     training.make_deterministic(settings.fit.seed)
     strategy, reason = distribution.choose(settings.strategy)
     train = datasets.read(_glob(fn_args.train_files), spec, settings.fit.batch_size, shuffle_seed=settings.fit.seed)
-    evaluation = datasets.read(_glob(fn_args.eval_files), spec, settings.fit.batch_size)
+    evaluation = datasets.read(_glob(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
     head = settings.fitted_head(transform, train)
     with strategy.scope():
         model = task.build(task.Config.model_validate(settings.model), spec.features, head)

@@ -39,11 +39,12 @@ def with_one(labels: np.ndarray, value: float) -> np.ndarray:
     return np.concatenate([labels[:-1], np.array([[value]], labels.dtype)])
 
 
-def trained_weights(seed: int) -> list[np.ndarray]:
+def trained_weights(seed: int, dropout: float = 0.3, **fit) -> list[np.ndarray]:
     training.make_deterministic(seed)
-    model = tabular.build(CONFIG, FEATURES, HEADS["binary"])
+    model = tabular.build(CONFIG.model_copy(update={"dropout": dropout}), FEATURES, HEADS["binary"])
     data = batches(LABELS["binary"], shuffle_seed=seed)
-    training.fit(model, HEADS["binary"].loss, data, batches(LABELS["binary"]), training.FitConfig(seed=seed, epochs=3))
+    config = training.FitConfig(seed=seed, epochs=3, **fit)
+    training.fit(model, HEADS["binary"].loss, data, batches(LABELS["binary"]), config)
     return model.get_weights()
 
 
@@ -52,6 +53,24 @@ def test_same_seed_gives_identical_weights_and_another_seed_does_not():
     for x, y in zip(first, again, strict=True):
         np.testing.assert_array_equal(x, y)
     assert any((x != y).any() for x, y in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("fit", "tolerance"),
+    [({"steps_per_execution": 2}, 1e-6), ({"steps_per_execution": 10}, 1e-6), ({"jit_compile": True}, 2e-3)],
+)
+def test_how_steps_are_executed_changes_nothing_but_rounding(fit: dict, tolerance: float):
+    for x, y in zip(trained_weights(1, dropout=0.0), trained_weights(1, dropout=0.0, **fit), strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=tolerance)
+
+
+def test_batches_are_counted_where_several_are_executed_at_once():
+    # As records do, these do not know how many there are.
+    train, evaluation = (batches(LABELS["binary"]).filter(lambda x, y: True) for _ in range(2))
+    model = tabular.build(CONFIG, FEATURES, HEADS["binary"])
+    config = training.FitConfig(epochs=2, steps_per_execution=10)
+    training.fit(model, HEADS["binary"].loss, train, evaluation, config)
+    assert int(model.optimizer.iterations) == 2 * 3
 
 
 def test_early_stopping_restores_the_weights_of_the_best_epoch():
