@@ -1,0 +1,41 @@
+"""What a local run imports before its first stage: nothing of what it does not use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import json, sys
+from pipeline import lean_imports
+lean_imports.install()
+lean_imports.install()  # a second time changes nothing
+import pipeline.graph, pipeline.local.execution, pipeline.local.summary
+before = sorted(sys.modules)
+from tfx.components import Tuner
+import tfx.components
+print(json.dumps({"before": before, "later": Tuner.__name__, "all": hasattr(tfx.components, "BulkInferrer")}))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported(repository: Path) -> dict:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "module", ["google.cloud.aiplatform", "keras", "keras_tuner", "tensorflow_model_optimization", "docker", "kfp", "sklearn"]
+)
+def test_what_a_run_does_not_use_is_not_imported(imported: dict, module: str):
+    assert module not in imported["before"]
+    assert "tensorflow" in imported["before"]
+
+
+def test_whoever_asks_for_a_component_gets_it(imported: dict):
+    assert (imported["later"], imported["all"]) == ("Tuner", True)
