@@ -107,9 +107,8 @@ def _weight(tensor: Any, values: np.ndarray, dtype: str, size: int, names: _Laye
     zeros = size - int(np.count_nonzero(values != zero))
     distinct = len(np.unique(values)) + (len(values) < size and zero not in values)
     own = tensor.name.decode() if isinstance(tensor.name, bytes) else tensor.name or ""
-    # Values of a sparse encoding are in an order of their own: what they are close to cannot be seen.
-    numbers = values.astype(np.float32).reshape(tensor.shape) - zero if len(values) == size else None
-    return Weight(names.take(size, numbers) or own, dtype, size, zeros, distinct)
+    dense = values.astype(np.float32).reshape(tensor.shape) - zero if len(values) == size else None
+    return Weight(names.take(size, zeros, dense) or own, dtype, size, zeros, distinct)
 
 
 class _LayerNames:
@@ -118,13 +117,21 @@ class _LayerNames:
     def __init__(self, kernels: Mapping[str, np.ndarray]):
         self._kernels = dict(kernels)
 
-    def take(self, size: int, numbers: np.ndarray | None) -> str | None:
-        """Return the layer of a constant of the flatbuffer (quantized, outputs first), once each; None when there is none."""
+    def take(self, size: int, zeros: int, numbers: np.ndarray | None) -> str | None:
+        """Return the layer of a constant of the flatbuffer, once each; None when there is none.
+
+        Args:
+          size: how many numbers it has.
+          zeros: how many of them are zero.
+          numbers: quantized, outputs first; None where a sparse encoding has them in an order of its own.
+        """
         candidates = [name for name, kernel in self._kernels.items() if kernel.size == size]
         if not candidates:
             return None
         best = candidates[0]
-        if len(candidates) > 1 and numbers is not None:
+        if len(candidates) > 1 and numbers is None:
+            best = min(candidates, key=lambda name: abs(size - np.count_nonzero(self._kernels[name]) - zeros))
+        elif len(candidates) > 1:
             best = max(candidates, key=lambda name: _likeness(self._kernels[name], numbers))
         del self._kernels[best]
         return best

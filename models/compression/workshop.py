@@ -145,7 +145,7 @@ def _hold_to(limits: Limits, each: _Running) -> None:
         with contextlib.suppress(psutil.Error):
             memory = psutil.Process(each.process.pid).memory_info()
             # Files that are mapped, as the eval split is, go when memory is short.
-            used = (memory.rss - memory.shared) / 2**20
+            used = (memory.rss - getattr(memory, "shared", 0)) / 2**20
             if used > limits.memory_mb:
                 each.error = f"used {used:,.0f} MB, {limits.memory_mb:,} are allowed. Raise `compression.limits.memory_mb`."
     if each.error is not None:

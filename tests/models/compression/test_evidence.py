@@ -215,8 +215,10 @@ def test_pruned_and_clustered_models_pass_their_own_check_and_others_do_not(bina
         check_kept(others, {"clustered": dict.fromkeys(layers, 16)})
 
 
-@pytest.mark.parametrize("kind", [None, "dynamic", "int8", "float16"])
-def test_weights_are_named_after_their_layers(kind: str | None):
+@pytest.mark.parametrize(
+    ("kind", "sparse"), [(None, False), ("dynamic", False), ("int8", False), ("float16", False), ("int8", True)]
+)
+def test_weights_are_named_after_their_layers(kind: str | None, sparse: bool):
     # Two layers of one size: only their numbers tell them apart.
     model = functional(
         Head("binary", 2),
@@ -225,7 +227,10 @@ def test_weights_are_named_after_their_layers(kind: str | None):
     )
     model.get_layer("first").set_weights([np.eye(40), np.zeros(40)])  # 40 numbers, all others zero
     examples = {"x_xf": np.random.default_rng(1).normal(size=(20, 40)).astype(np.float32)}
-    evidence = examine(to_tflite(model, post_training(kind) if kind else None, examples), kernels(model))
+    conversion = Conversion(Quantize(kind=kind, sparse=sparse)) if kind else None
+    # In both orders: what comes first must not decide.
+    evidence = examine(to_tflite(model, conversion, examples), dict(reversed(kernels(model).items())))
+    assert examine(to_tflite(model, conversion, examples), kernels(model)) == evidence
     zeros = {weight.name: weight.zeros for weight in evidence.weights if weight.size == 1600}
     assert zeros["first"] == 1560
     assert zeros["second"] < 100
