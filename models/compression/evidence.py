@@ -128,18 +128,17 @@ class _LayerNames:
         candidates = [name for name, kernel in self._kernels.items() if kernel.size == size]
         if not candidates:
             return None
-        best = candidates[0]
-        if len(candidates) > 1 and numbers is None:
+        if numbers is None:
             best = min(candidates, key=lambda name: abs(size - np.count_nonzero(self._kernels[name]) - zeros))
-        elif len(candidates) > 1:
-            best = max(candidates, key=lambda name: _likeness(self._kernels[name], numbers))
+        else:
+            flat = numbers.reshape(-1) - numbers.mean()
+            best = max(candidates, key=lambda name: _likeness(self._kernels[name], flat))
         del self._kernels[best]
         return best
 
 
-def _likeness(kernel: np.ndarray, numbers: np.ndarray) -> float:
+def _likeness(kernel: np.ndarray, flat: np.ndarray) -> float:
     """Return the largest correlation of a kernel, inputs or outputs first, with what may be its quantized form."""
-    flat = numbers.reshape(-1) - numbers.mean()
     layouts = (kernel, np.moveaxis(kernel, -1, 0))
     return max(float(np.dot(x.reshape(-1) - x.mean(), flat)) / (float(np.std(x)) + 1e-12) for x in layouts)
 
