@@ -29,7 +29,9 @@ class CsvData(_Section):
 
     kind: Literal["csv"] = "csv"
     path: str = pydantic.Field(
-        ..., min_length=1, description="A file, a folder, a glob, gs://..., or package://<package>/<file>."
+        ...,
+        min_length=1,
+        description="A file, a folder, a glob, gs://..., or package://<package>/<file>; may be .gz, .bz2 or .zst.",
     )
     split: dict[Literal["train", "eval"], pydantic.PositiveInt] = pydantic.Field(
         {"train": 2, "eval": 1}, min_length=2, description="Weights; a row's side is fixed by the hash of its content."

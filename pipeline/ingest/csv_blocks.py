@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from pipeline.errors import DataError
-from pipeline.ingest.source import is_remote, open_file
+from pipeline.ingest.source import is_compressed, is_remote, open_stream
 
 BLOCK_BYTES = 8 << 20
 
@@ -76,10 +76,13 @@ def read_blocks(path: str) -> Iterator[Block]:
       Blocks of rows, every column as pa.binary(); quoting, embedded newlines and a byte-order mark are taken care of.
 
     Raises:
-      DataError: a quote is never closed, so that the rest of the file is one value.
+      DataError: a quote is never closed, so that the rest of the file is one value; or the file cannot be read.
     """
     rejects = _Rejects(path)
-    reader = _open(path, rejects)
+    try:
+        reader = _open(path, rejects)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     next_row = 2
     skipped: set[int] = set()  # the reader works ahead: a reject may belong to a later block
     last_value = b""
@@ -122,7 +125,7 @@ def _open(path: str, rejects: _Rejects) -> csv.CSVStreamingReader:
     as_bytes = dict.fromkeys(_names(_first_bytes(path), rejects), pa.binary())
     rejects.take()
     return csv.open_csv(
-        open_file(path) if is_remote(path) else pa.OSFile(path),
+        open_stream(path),
         # One thread: only then does pyarrow know the number of a rejected row.
         read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=rejects),
@@ -136,9 +139,21 @@ def _names(first: bytes, rejects: _Rejects) -> list[str]:
 
 
 def _first_bytes(path: str) -> bytes:
-    """Return enough of a file to hold its header."""
-    with open_file(path) as file:
-        return file.read(1 << 20)
+    """Return enough of a file to hold its header.
+
+    Raises:
+      DataError: the file cannot be read, or is not compressed as its name says.
+    """
+    try:
+        with open_stream(path) as stream:
+            return stream.read(1 << 20)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> DataError:
+    compressed = " Is it whole, and compressed as its name says?" if is_compressed(path) else ""
+    return DataError(f"{path} cannot be read: {str(error).rstrip('.')}.{compressed}")
 
 
 def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBatch]:
@@ -148,6 +163,8 @@ def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBat
         raise DataError(
             f"{path} cannot be read as CSV: {error}. Is a quote never closed, or a row longer than {BLOCK_BYTES} bytes?"
         ) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     finally:
         if is_remote(path):
             # Dropping a reader waits for its thread, which waits for the interpreter's lock to read from a Python file.
@@ -173,10 +190,12 @@ def _check_closed(path: str, row: int, value: bytes, reject: BadRow | None) -> N
 
 
 def _tail(path: str, size_bytes: int = 4096) -> bytes:
-    with open_file(path) as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - size_bytes))
-        return file.read()
+    """Return the end of a file; read through, because a compressed stream has no other way there. Seldom needed."""
+    tail = b""
+    with open_stream(path) as stream:
+        while chunk := stream.read(1 << 24):
+            tail = (tail + chunk)[-size_bytes:]
+    return tail
 
 
 def _no_rows(schema: pa.Schema) -> pa.RecordBatch:

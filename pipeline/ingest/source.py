@@ -9,9 +9,12 @@ import io
 import os
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from pipeline.errors import ConfigError
 
 PACKAGE_SCHEME = "package://"
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 def resolve_package(path: str, site_packages: str | None = None) -> str:
@@ -41,7 +44,9 @@ def base_and_pattern(path: str) -> tuple[str, str]:
         base, _, name = path.rstrip("/").rpartition("/")
         return (path.rstrip("/"), "*") if path.endswith("/") else (base, name)
     if os.path.isdir(path):
-        return os.path.abspath(path), "*.csv"
+        patterns = [f"*.csv{suffix}" for suffix in ("", *COMPRESSIONS)]
+        folder = os.path.abspath(path)
+        return folder, next((pattern for pattern in patterns if list_files(folder, pattern)), "*.csv")
     absolute = os.path.abspath(path)
     # A file may be called data[1].csv.
     name = os.path.basename(absolute)
@@ -71,6 +76,17 @@ def content_digest(base: str, pattern: str) -> str:
             while chunk := file.read(1 << 24):
                 digest.update(chunk)
     return "" if is_remote(base) else digest.hexdigest()
+
+
+def open_stream(path: str) -> pa.NativeFile:
+    """Open a local or remote file for reading its content: decompressed, if its name ends as that of a compressed file does."""
+    file = pa.PythonFile(open_file(path), "r") if is_remote(path) else pa.OSFile(path)
+    return pa.CompressedInputStream(file, COMPRESSIONS[os.path.splitext(path)[1]]) if is_compressed(path) else file
+
+
+def is_compressed(path: str) -> bool:
+    """Tell whether a file's name ends as that of a compressed file does."""
+    return os.path.splitext(path)[1] in COMPRESSIONS
 
 
 def open_file(path: str) -> BinaryIO:
