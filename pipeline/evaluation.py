@@ -120,6 +120,11 @@ def _slice_metrics(key: tuple, outputs: Mapping, kind: Kind) -> SliceMetrics:
     return SliceMetrics(tuple(column for column, _ in key), tuple(_text(value) for _, value in key), examples, values)
 
 
+def tfma_number(name: str, value: float) -> float:
+    """Return what TFMA writes for one of our metrics: the inverse of what `read_evaluation` does to it."""
+    return value**2 if name == "rmse" else value
+
+
 def _number(name: str, value: float) -> float:
     return math.sqrt(value) if name == "rmse" else float(value)
 

@@ -20,6 +20,7 @@ from models import datasets
 from models.heads import Kind
 from models.metrics import evaluate
 from pipeline.columnar.slices import SliceKey, Slicing
+from pipeline.evaluation import tfma_number
 from preprocessing.features import transformed_name
 
 BATCH_SIZE = 4096
@@ -126,12 +127,16 @@ def write_evaluation(
             values = {
                 metric_types.MetricKey(name, model_name=_model_name(model, models)): value
                 for model, metrics in by_model.items()
-                for name, value in {**metrics, "example_count": float(num_examples)}.items()
+                for name, value in _with_count(metrics, num_examples).items()
             }
             writer.write(tfma_writer.convert_slice_metrics_to_proto((key, values), None).SerializeToString())
     run = config_pb2.EvalRun(eval_config=config, version=tfma.version.VERSION, data_location=data, model_locations=models)
     with tf.io.gfile.GFile(os.path.join(folder, "eval_config.json"), "w") as file:
         file.write(json_format.MessageToJson(run))
+
+
+def _with_count(metrics: Mapping[str, float], num_examples: int) -> dict[str, float]:
+    return {**{name: tfma_number(name, value) for name, value in metrics.items()}, "example_count": float(num_examples)}
 
 
 def _model_name(name: str, models: Mapping[str, str]) -> str:

@@ -42,7 +42,7 @@ def features(done: Finished, split: str) -> Mapping[str, object]:
 @pytest.mark.parametrize("split", ["train", "eval"])
 def test_statistics_are_equal(taxi: Finished, beam: Finished, split: str) -> None:
     mine, theirs = features(taxi, split), features(beam, split)
-    assert len(mine) == 18
+    assert len(mine) == 19
     assert mine.keys() == theirs.keys()
     for name, feature in theirs.items():
         assert mine[name].type == feature.type
@@ -83,6 +83,16 @@ def test_schemas_and_vocabularies_are_equal(taxi: Finished, beam: Finished) -> N
     assert mine.transformed_metadata.schema == theirs.transformed_metadata.schema
     assert mine.raw_metadata.schema == theirs.raw_metadata.schema
     assert mine.vocabulary_by_name("company") == theirs.vocabulary_by_name("company")
+
+
+def test_evaluation_of_a_regression_is_read_in_its_own_unit(tmp_path: Path) -> None:
+    results = {(): (3, {"candidate": {"rmse": 7.5, "mae": 6.0}}), (("city", "Bern"),): (2, {"candidate": {"rmse": 2.0}})}
+    config = eval_config("regression", "price", ("rmse", "mae"), (("city",),))
+    del config.model_specs[1:]
+    write_evaluation(str(tmp_path), results, config, {"candidate": "model"}, "eval")
+    read = read_evaluation(str(tmp_path), "regression", {})
+    assert read.candidate == {"rmse": 7.5, "mae": 6.0}
+    assert [(s.name, s.examples, s.metrics) for s in read.slices] == [("city:Bern", 2, {"rmse": 2.0})]
 
 
 def test_evaluation_is_tfmas_and_is_read_by_it(beam: Finished, tmp_path: Path) -> None:

@@ -55,7 +55,11 @@ def test_run_succeeds_and_passes_every_gate(taxi: Finished) -> None:
     summary = taxi.summary
     assert summary["status"] == "succeeded"
     assert summary["metrics"]["candidate"]["auc"] >= 0.945
-    assert [gate["name"] for gate in summary["gates"][5:]] == ["edge auc loss", "edge auc loss (raw inputs)"]
+    assert [gate["name"] for gate in summary["gates"][5:]] == [
+        "edge auc loss",
+        "edge auc loss (raw inputs)",
+        "edge raw-feature parity, mean score difference (raw inputs)",
+    ]
     assert all(gate["passed"] and gate["value"] is not None for gate in summary["gates"])
     assert set(taxi.states.values()) == {"ran"}
     assert sum(summary["data"]["examples"].values()) == 15_002
