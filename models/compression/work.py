@@ -136,7 +136,8 @@ def _perform_variant(job: VariantJob, plan: Plan, announce: Announce) -> None:
         content, features = _with_transform(content, layout, plan.problem)
     scores = _measure(job.name, plan, content, features)
     if job.raw:
-        facts["parity"] = float(np.abs(scores.astype(np.float64) - behind).mean())
+        difference = np.abs(scores.astype(np.float64) - behind)
+        facts["parity"] = {"mean": float(difference.mean()), "largest": float(difference.max())}
     facts |= {"arena_bytes": arena_bytes(content), "interface": EdgeModel(content).describe()}
     _write_json(plan.path(job.name, FACTS_FILE), examine(content, weights).to_dict() | facts)
 

@@ -121,17 +121,23 @@ def test_variants_with_raw_inputs_are_chosen_among_themselves(done, judge_again)
 
 
 @pytest.mark.parametrize(("parity", "passed"), [(0.0, True), (0.0001, True), (0.00011, False)])
+@pytest.mark.parametrize("which", ["mean", "largest"])
 def test_raw_model_must_give_the_scores_of_its_network_behind_the_transform(
-    done, judge_again, tmp_path: Path, parity: float, passed: bool
+    done, judge_again, tmp_path: Path, which: str, parity: float, passed: bool
 ):
     folder = str(tmp_path / "work")
     shutil.copytree(done.plan.folder, folder)
     plan = replace(done.plan, folder=folder, jobs=tuple(as_raw(job, "int8") for job in done.plan.jobs))
     facts = Path(plan.path("variant-int8", work.FACTS_FILE))
-    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"parity": parity}))
-    result = judge_again(plan=plan)
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"parity": {"mean": 1.0, "largest": 1.0, which: parity}}))
+    # Without steps it is the trained network in float: every row must agree.
+    recipes = {
+        "mean": plan.config.model_dump()["recipes"],
+        "largest": [{"name": "int8", "steps": "raw", "inputs": "raw"}, "float16"],
+    }
+    result = judge_again(plan=plan, recipes=recipes[which])
     report = by_name(result)["int8"]
-    name = "edge raw-feature parity, mean score difference"
+    name = f"edge raw-feature parity, {which} score difference"
     assert report.gates[-1] == {"name": name, "bound": "<= 0.0001", "value": parity, "passed": passed, "slice": None}
     assert report.error == (None if passed else f"{name} is 0.00011, bound <= 0.0001")
     assert result.chosen_raw == ("int8" if passed else None)
