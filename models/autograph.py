@@ -6,12 +6,13 @@ is still converted: with steps_per_execution it iterates over a tensor.
 
 from __future__ import annotations
 
-from tensorflow.python.autograph.core import config, config_lib
-
-_RULES = (config_lib.Convert("tf_keras.src.engine.training"), config_lib.DoNotConvert("tf_keras"))
+import functools
 
 
+@functools.cache
 def leave_keras_alone() -> None:
     """Add the rules, once per process."""
-    if not any(rule in config.CONVERSION_RULES for rule in _RULES):
-        config.CONVERSION_RULES = (*_RULES, *config.CONVERSION_RULES)
+    from tensorflow.python.autograph.core import config, config_lib  # not at the top: a config is read without TensorFlow
+
+    rules = (config_lib.Convert("tf_keras.src.engine.training"), config_lib.DoNotConvert("tf_keras"))
+    config.CONVERSION_RULES = (*rules, *config.CONVERSION_RULES)

@@ -10,7 +10,7 @@ import tensorflow_transform as tft
 
 from preprocessing.features import MISSING_ID
 
-Column: TypeAlias = tf.Tensor | tf.SparseTensor
+Column: TypeAlias = "tf.Tensor | tf.SparseTensor"
 
 # Crossed ids are polynomial hashes: integer arithmetic that any device can repeat.
 CROSS_MULTIPLIER = 1_000_003

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 _LINEAR = ("Conv1D", "Conv2D", "Dense")
-Layer: TypeAlias = keras.layers.Layer
+Layer: TypeAlias = "keras.layers.Layer"
 
 
 def fold_batch_normalization(model: keras.Model) -> keras.Model:

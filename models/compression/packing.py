@@ -6,7 +6,7 @@ In a small `.tflite` every tensor, operator and input costs more bytes than the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -53,26 +53,6 @@ class PackedModel:
 
     model: keras.Model
     layout: Layout
-
-
-@keras.saving.register_keras_serializable(package="pipeline")
-class PackedEmbedding(keras.layers.Layer):
-    """Looks up several features in one table: int32 (batch, n) to float32 (batch, n * dim)."""
-
-    def __init__(self, offsets: Sequence[int], num_rows: int, dim: int, **arguments):
-        super().__init__(**arguments)
-        self.offsets, self.num_rows, self.dim = list(offsets), num_rows, dim
-
-    def build(self, input_shape) -> None:
-        self.embeddings = self.add_weight("embeddings", (self.num_rows, self.dim))
-        super().build(input_shape)
-
-    def call(self, ids):
-        rows = tf.gather(self.embeddings, ids + tf.constant([self.offsets], tf.int32))
-        return tf.reshape(rows, [-1, len(self.offsets) * self.dim])
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"offsets": self.offsets, "num_rows": self.num_rows, "dim": self.dim}
 
 
 def pack(model: keras.Model, step: Pack) -> PackedModel:
@@ -214,6 +194,8 @@ class _Packer:
         dim = max(table.shape[1] for table in tables)
         padded = [np.pad(table, ((0, 0), (0, dim - table.shape[1]))) for table in tables]
         offsets = np.cumsum([0, *(len(table) for table in tables)])
+        from models.compression.packed_embedding import PackedEmbedding  # derives from a class of Keras
+
         layer = PackedEmbedding(offsets[:-1].tolist(), int(offsets[-1]), dim, name="embeddings")
         tensor = layer(self._inputs[IDS])
         layer.set_weights([np.concatenate(padded)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pydantic
 import tensorflow as tf
@@ -12,7 +13,7 @@ import tf_keras as keras
 from models import training
 from models.heads import Head
 
-DatasetMap = Callable[[tf.data.Dataset], tf.data.Dataset]
+DatasetMap: TypeAlias = "Callable[[tf.data.Dataset], tf.data.Dataset]"
 
 
 class Retraining(pydantic.BaseModel):

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from models import datasets, serving, training
-from models.compression import quantization
+from models.compression import packed_embedding, quantization  # noqa: F401 - a saved model may hold the layer
 from models.compression.evidence import check_kept, check_quantized, compacted, examine
 from models.compression.layers import kernels
 from models.compression.packing import Layout

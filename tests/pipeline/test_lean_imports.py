@@ -22,6 +22,28 @@ print(json.dumps({"before": before, "later": Tuner.__name__, "all": hasattr(tfx.
 """
 
 
+CONFIG_PROGRAM = """
+import json, sys
+from pathlib import Path
+from pipeline import lean_imports
+lean_imports.install()
+from pipeline.config import load_config
+from pipeline.local.preflight import check_data
+check_data(load_config(Path("configs/taxi.yaml")))
+below = [name for name in sys.modules if name.startswith(("tensorflow.", "tf_keras.", "tensorflow_transform."))]
+import tensorflow as tf
+print(json.dumps({"below": below, "sum": int(tf.reduce_sum([1, 2])), "keras": tf.keras.__name__}))
+"""
+
+
+def test_a_config_is_read_and_its_data_looked_at_without_tensorflow_which_comes_when_it_is_used(repository: Path):
+    done = subprocess.run([sys.executable, "-c", CONFIG_PROGRAM], cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["below"], told["sum"]) == ([], 3)
+    assert told["keras"].startswith("tf_keras")
+
+
 @pytest.fixture(scope="module")
 def imported(repository: Path) -> dict:
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=repository, capture_output=True, text=True, check=False)

@@ -12,7 +12,8 @@ import tf_keras as keras
 from small_models import CONFIG, NUMBERS, Subclassed, Task, batches
 
 from models import tabular
-from models.compression.distillation import Distill, DistillationLoss, Student, distill
+from models.compression.distillation import Distill, Student, distill
+from models.compression.distillation_loss import DistillationLoss
 from models.compression.retraining import Retraining, Trainer
 from models.heads import Head
 

@@ -16,7 +16,8 @@ from small_models import Subclassed, Task, functional, nested, to_tflite
 
 from models import serving, tabular
 from models.compression.evidence import examine
-from models.compression.packing import Layout, Pack, PackedEmbedding, pack
+from models.compression.packed_embedding import PackedEmbedding
+from models.compression.packing import Layout, Pack, pack
 from models.compression.tflite import EdgeModel
 from models.heads import Head
 from preprocessing.features import EncodedFeature
