@@ -35,7 +35,7 @@ from pipeline.entrypoints import training, transforming
 from pipeline.entrypoints.training import TrainSettings
 from pipeline.entrypoints.transforming import TransformSettings
 from pipeline.evaluation import eval_config
-from pipeline.ingest.csv_ingest import Contract
+from pipeline.ingest.ingesting import Contract
 from pipeline.ingest.source import base_and_pattern, content_digest
 from pipeline.runtime import Runtime
 from pipeline.tasks import TASKS

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-from typing import Any
+from typing import Any, BinaryIO
 
-import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.util import examples_utils
@@ -18,12 +16,13 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
 from pipeline.artifacts import ingest_report_path
-from pipeline.columnar.shards import OPTIONS
 from pipeline.errors import DataError
-from pipeline.ingest.csv_ingest import Contract, ingest, sharded_writer
+from pipeline.ingest.ingesting import Contract, ingest
 from pipeline.ingest.source import list_files
+from pipeline.ingest.tfrecords import sharded_writer
 
 CONTRACT_KEY = "contract"
+ROWS_PER_SHARD = 200_000
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -57,7 +56,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             for name in weights:
                 folder = artifact_utils.get_split_uri([examples], name)
                 fileio.makedirs(folder)
-                writers[name] = stack.enter_context(sharded_writer(folder, _open_gzipped))
+                writers[name] = stack.enter_context(sharded_writer(folder, _create, ROWS_PER_SHARD))
             contract = Contract.model_validate_json(settings[CONTRACT_KEY])
             report = ingest(files, contract, weights, writers)
         io_utils.write_string_file(ingest_report_path(examples.uri), report.to_json())
@@ -65,7 +64,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples_utils.set_file_format(examples, "tfrecords_gzip")
 
 
-_open_gzipped = functools.partial(tf.io.TFRecordWriter, options=OPTIONS)
+def _create(path: str) -> BinaryIO:
+    return fileio.open(path, "wb")
 
 
 class CsvExampleGen(FileBasedExampleGen):

@@ -4,40 +4,17 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
 from pipeline.errors import DataError
+from pipeline.ingest.blocks import BadRow, Block
 from pipeline.ingest.source import is_compressed, is_remote, open_stream
 
 BLOCK_BYTES = 8 << 20
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that cannot be used; rows are counted as a spreadsheet does: the header is row 1. Blank lines are no rows."""
-
-    file: str
-    row: int
-    reason: str
-    text: str = ""
-
-    def __str__(self) -> str:
-        return f"{os.path.basename(self.file)} row {self.row}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some rows: their numbers, one binary array per column, and the rows in between that had the wrong number of fields."""
-
-    file: str
-    rows: list[int]
-    batch: pa.RecordBatch
-    bad: list[BadRow]
 
 
 def read_header(path: str) -> list[str]:
@@ -89,17 +66,21 @@ def read_blocks(path: str) -> Iterator[Block]:
     for batch in _batches(reader, path):
         bad = rejects.take()
         skipped.update(row.row for row in bad)
-        rows: list[int] = []
-        while len(rows) < batch.num_rows:
-            if next_row not in skipped:
-                rows.append(next_row)
-            next_row += 1
-        if rows:
+        rows = _numbers(next_row, batch.num_rows, skipped)
+        if len(rows):
+            next_row = int(rows[-1]) + 1
+            skipped = {row for row in skipped if row >= next_row}
             last_value = batch.columns[-1][-1].as_py()
         yield Block(path, rows, batch, bad)
     if last := rejects.take():
-        yield Block(path, [], _no_rows(reader.schema), last)
+        yield Block(path, np.array([], np.int64), _no_rows(reader.schema), last)
     _check_closed(path, next_row - 1, last_value, rejects.last)
+
+
+def _numbers(first: int, num_rows: int, skipped: set[int]) -> np.ndarray:
+    """Number rows from `first` on, without those skipped."""
+    candidates = np.arange(first, first + num_rows + len(skipped), dtype=np.int64)
+    return candidates[~np.isin(candidates, list(skipped))][:num_rows] if skipped else candidates
 
 
 class _Rejects:

@@ -27,7 +27,7 @@ def check_data(config: PipelineConfig) -> None:
         raise ConfigError(f"data.path: {config.data.path} {what if not os.path.isdir(path) else 'holds no .csv file'}.")
     try:
         header = read_header(files[0])
-        if not any(block.rows or block.bad for block in read_blocks(files[0])):
+        if not any(len(block.rows) or block.bad for block in read_blocks(files[0])):
             raise DataError(f"{files[0]} has a header line but no rows.")
     except DataError as error:
         raise ConfigError(f"data.path: {error}") from error

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from pipeline.errors import DataError
 from pipeline.ingest import csv_blocks
-from pipeline.ingest.csv_blocks import BadRow, read_blocks, read_header
+from pipeline.ingest.blocks import BadRow
+from pipeline.ingest.csv_blocks import read_blocks, read_header
 from pipeline.ingest.source import base_and_pattern
 
 
@@ -34,7 +35,7 @@ def csv_file(tmp_path: Path):
 def rows_of(path: str) -> dict[int, tuple[bytes, ...]]:
     """Return {row number: cells}."""
     return {
-        number: cells
+        int(number): cells
         for block in read_blocks(path)
         for number, cells in zip(
             block.rows, zip(*(column.to_pylist() for column in block.batch.columns), strict=True), strict=True

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import csv
 import json
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 
 from pipeline.config import load_config
 from pipeline.errors import DataError
-from pipeline.ingest import csv_blocks
-from pipeline.ingest.csv_ingest import MAX_CLASSES, Contract, IngestReport, ingest, sharded_writer
+from pipeline.ingest import csv_blocks, ingesting
+from pipeline.ingest.ingesting import Contract, IngestReport, ingest
+from pipeline.ingest.label_values import MAX_CLASSES
 from pipeline.ingest.source import resolve_package
 from preprocessing.features import BinaryLabel, Label, MulticlassLabel, RegressionLabel
 
@@ -32,8 +33,8 @@ GOOD = "".join(f"{i},{i % 2}\n" for i in range(12))  # of columns x and y
 class Records(list):
     """A writer that keeps the records."""
 
-    def write(self, record: bytes) -> None:
-        self.append(record)
+    def write(self, framed: pa.BinaryArray) -> None:
+        self.extend(frame[12:-4] for frame in framed.to_pylist())
 
 
 Row = Mapping[str, Any]
@@ -317,43 +318,6 @@ def test_splits_get_about_their_share(tmp_path: Path, weights: Mapping[str, int]
         assert abs(count / num_rows - share) < 4 * math.sqrt(share * (1 - share) / num_rows)
 
 
-def test_a_shard_is_closed_before_the_next_opens(tmp_path: Path):
-    events: list[str] = []
-
-    @contextlib.contextmanager
-    def opened(path: str) -> Iterator[Records]:
-        events.append(f"open {Path(path).relative_to(tmp_path)}")
-        records = Records()
-        yield records
-        events.append(f"close {[record.decode() for record in records]}")
-
-    with sharded_writer(str(tmp_path), opened, rows_per_shard=2) as writer:
-        for record in (b"a", b"b", b"c", b"d", b"e"):
-            writer.write(record)
-    assert events == [
-        "open examples-00000.gz", "close ['a', 'b']",
-        "open examples-00001.gz", "close ['c', 'd']",
-        "open examples-00002.gz", "close ['e']",
-    ]  # fmt: skip
-
-
-def test_shards_are_readable_records(tmp_path: Path):
-    options = tf.io.TFRecordOptions(compression_type="GZIP")
-    with sharded_writer(str(tmp_path), lambda path: tf.io.TFRecordWriter(path, options), rows_per_shard=3) as writer:
-        for i in range(7):
-            writer.write(b"%d" % i)
-    files = sorted(tmp_path.iterdir())
-    assert [file.name for file in files] == ["examples-00000.gz", "examples-00001.gz", "examples-00002.gz"]
-    read = [[r.numpy() for r in tf.data.TFRecordDataset(str(file), compression_type="GZIP")] for file in files]
-    assert read == [[b"0", b"1", b"2"], [b"3", b"4", b"5"], [b"6"]]
-
-
-def test_nothing_written_leaves_no_shard(tmp_path: Path):
-    with sharded_writer(str(tmp_path), tf.io.TFRecordWriter):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_taxi_rows_equal_those_of_pythons_csv_module(repository: Path):
     config = load_config(repository / "configs" / "taxi.yaml")
     path = resolve_package(TAXI)
@@ -374,7 +338,8 @@ def test_taxi_rows_equal_those_of_pythons_csv_module(repository: Path):
 
 
 def test_examples_keep_the_order_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 640)
+    monkeypatch.setattr(ingesting, "ROWS_PER_PART", 3)
     _, rows = run("x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(100)), folder=tmp_path)
     for part in rows.values():
         assert [row["x"] for row in part] == sorted(row["x"] for row in part)
