@@ -39,7 +39,7 @@ class CsvReader:
             yield from csv_blocks.read_blocks(path)
 
     def rows(self, block: Block) -> Rows:
-        values, unusable = {}, {}
+        values, unusable = {}, dict[int, str]()
         for name, cells in zip(self._header, block.batch.columns, strict=True):
             values[name], wrong = columns.to_values(cells, self._types[name])
             kind = self._number_columns.get(name)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pydantic
 
 from pipeline.errors import DataError
-from pipeline.ingest.blocks import BadRow, Block, Reader, Rows
+from pipeline.ingest.blocks import BadRow, Block, Reader
 from pipeline.ingest.csv_reader import CsvReader
 from pipeline.ingest.label_values import LabelValues, spelled
 from pipeline.ingest.splitting import by_hash

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ def frame(records: pa.BinaryArray) -> pa.BinaryArray:
     offsets, content = _offsets(records), memoryview(records.buffers()[2] or b"")
     lengths = np.diff(offsets).astype("<u8")
     crc = google_crc32c.value
-    of_records = [crc(content[start:end].tobytes()) for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist())]
+    of_records = [crc(content[start:end].tobytes()) for start, end in itertools.pairwise(offsets.tolist())]
     of_lengths = {length: crc(length.tobytes()) for length in np.unique(lengths)}
     heads = np.empty(len(records), [("length", "<u8"), ("crc", "<u4")])
     heads["length"], heads["crc"] = lengths, _mask([of_lengths[length] for length in lengths])
