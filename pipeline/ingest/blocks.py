@@ -61,6 +61,7 @@ class Rows:
       block: where they come from.
       records: serialized tf.Examples, binary (rows,); of no meaning where a row is unusable.
       values: {column: int64, float32 or binary (rows,)}, null where a value is missing.
+      stored: {column: (rows,)} at the precision the file has.
       content: columns whose bytes say which side of a hash split a row is on.
       unusable: {position: reason}.
     """
@@ -68,12 +69,20 @@ class Rows:
     block: Block
     records: pa.BinaryArray
     values: Mapping[str, pa.Array]
+    stored: Mapping[str, pa.Array]
     content: Sequence[pa.Array]
     unusable: dict[int, str]
 
 
 class Reader(Protocol):
     """A format: streams files in blocks of bounded size, and makes examples of a block."""
+
+    def __init__(self, files: Sequence[str], settings: Any):
+        """Find out what the columns are."""
+
+    @staticmethod
+    def column_names(path: str) -> list[str]:
+        """Return the columns of a file that has rows, without reading all of it."""
 
     @property
     def types(self) -> dict[str, str]:
@@ -84,15 +93,3 @@ class Reader(Protocol):
 
     def rows(self, block: Block) -> Rows:
         """Convert and check; may be called from several threads at once."""
-
-
-class Contract(Protocol):
-    """What a reader must know of the config."""
-
-    @property
-    def label(self) -> Any:
-        """The label; has a `column`."""
-
-    @property
-    def number_columns(self) -> Mapping[str, str]:
-        """{column that must hold numbers: feature kind that reads it}."""

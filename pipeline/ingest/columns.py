@@ -49,12 +49,12 @@ def infer_type(cells: pa.Array) -> ColumnType:
 def infer_number_type(cells: pa.Array) -> ColumnType:
     """Return INTEGER or FLOAT for a column that must hold numbers, whatever else is in it; EMPTY if it holds none."""
     present = present_or_null(cells)
-    text = _castable(present, pa.string())
+    text = castable(present, pa.string())
     if text.null_count == len(text):
         return ColumnType.EMPTY
     if _try_cast(text, pa.int64()) is not None:
         return ColumnType.INTEGER
-    numbers = _castable(text, pa.float64())
+    numbers = castable(text, pa.float64())
     if numbers.null_count == len(numbers):
         return ColumnType.EMPTY
     numbers_as_text = pc.if_else(numbers.is_valid(), text, pa.scalar(None, pa.string()))
@@ -77,9 +77,9 @@ def to_values(cells: pa.Array, column_type: ColumnType) -> tuple[pa.Array, dict[
         nothing = pa.nulls(len(cells))
         return nothing, {i: f"holds '{_printable(cells[i].as_py())}', not a number" for i in _lost(present, nothing)}
     if column_type is ColumnType.TEXT:
-        text = _castable(present, pa.string())
+        text = castable(present, pa.string())
         return text.cast(pa.binary()), {i: f"holds {cells[i].as_py()[:20]!r}, not UTF-8" for i in _lost(present, text)}
-    numbers = _castable(_castable(present, pa.string()), _READ_AS[column_type])
+    numbers = castable(castable(present, pa.string()), _READ_AS[column_type])
     wrong = {i: f"holds '{_printable(cells[i].as_py())}', not a number" for i in _lost(present, numbers)}
     if column_type is ColumnType.INTEGER:
         return numbers, wrong
@@ -107,6 +107,12 @@ def present_or_null(cells: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(pc.binary_length(cells), 0), pa.scalar(None, cells.type), cells)
 
 
+def castable(values: pa.Array, arrow_type: pa.DataType) -> pa.Array:
+    """Cast, with null for what Arrow cannot cast."""
+    whole = _try_cast(values, arrow_type)
+    return whole if whole is not None else _without(values, _uncastable(values, arrow_type)).cast(arrow_type)
+
+
 def joined(columns: Iterable[pa.Array]) -> list[bytes]:
     """Return the content of each row as one byte string, for hashing."""
     return pc.binary_join_element_wise(*columns, b"\x1f").to_pylist()
@@ -119,12 +125,6 @@ def _try_cast(values: pa.Array, arrow_type: pa.DataType) -> pa.Array | None:
         return values.cast(arrow_type)
     except pa.ArrowInvalid:
         return None
-
-
-def _castable(values: pa.Array, arrow_type: pa.DataType) -> pa.Array:
-    """Cast, with null for what Arrow cannot cast."""
-    whole = _try_cast(values, arrow_type)
-    return whole if whole is not None else _without(values, _uncastable(values, arrow_type)).cast(arrow_type)
 
 
 def _uncastable(values: pa.Array, arrow_type: pa.DataType, start: int = 0) -> list[int]:

@@ -61,18 +61,17 @@ def read_blocks(path: str) -> Iterator[Block]:
     except OSError as error:
         raise _unreadable(path, error) from error
     next_row = 2
-    skipped: set[int] = set()  # the reader works ahead: a reject may belong to a later block
+    waiting: list[BadRow] = []  # the reader works ahead: a reject may belong to a later block
     last_value = b""
     for batch in _batches(reader, path):
-        bad = rejects.take()
-        skipped.update(row.row for row in bad)
-        rows = _numbers(next_row, batch.num_rows, skipped)
+        waiting += rejects.take()
+        rows = _numbers(next_row, batch.num_rows, {bad.row for bad in waiting})
         if len(rows):
             next_row = int(rows[-1]) + 1
-            skipped = {row for row in skipped if row >= next_row}
             last_value = batch.columns[-1][-1].as_py()
-        yield Block(path, rows, batch, bad)
-    if last := rejects.take():
+        yield Block(path, rows, batch, [bad for bad in waiting if bad.row < next_row])
+        waiting = [bad for bad in waiting if bad.row >= next_row]
+    if last := waiting + rejects.take():
         yield Block(path, np.array([], np.int64), _no_rows(reader.schema), last)
     _check_closed(path, next_row - 1, last_value, rejects.last)
 

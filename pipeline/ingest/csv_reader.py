@@ -6,26 +6,39 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.errors import DataError
 from pipeline.ingest import columns, csv_blocks
-from pipeline.ingest.blocks import Block, Contract, Rows
+from pipeline.ingest.blocks import Block, Rows
 from pipeline.ingest.columns import ColumnType
 from pipeline.ingest.encoding import encode
+from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.threads import in_order
 
 
 class CsvReader:
     """Reads files with the same header in two passes: one finds the columns' types, one converts."""
 
-    def __init__(self, files: Sequence[str], contract: Contract):
+    @staticmethod
+    def column_names(path: str) -> list[str]:
+        """Return the columns of a file that has rows.
+
+        Raises:
+          DataError: the header cannot be used, or there are no rows.
+        """
+        header = csv_blocks.read_header(path)
+        if not any(len(block.rows) or block.bad for block in csv_blocks.read_blocks(path)):
+            raise DataError(f"{path} has a header line but no rows.")
+        return header
+
+    def __init__(self, files: Sequence[str], settings: IngestSettings):
         """Find the types.
 
         Raises:
           DataError: the files differ in their header, or it lacks the label.
         """
-        self._files, self._number_columns = files, contract.number_columns
+        self._files, self._number_columns = files, settings.number_columns
         self._header = _common_header(files)
-        if contract.label.column not in self._header:
+        if settings.label.column not in self._header:
             known = ", ".join(self._header)
-            raise DataError(f"{files[0]} has no column '{contract.label.column}', the label. Its columns: {known}.")
+            raise DataError(f"{files[0]} has no column '{settings.label.column}', the label. Its columns: {known}.")
         self._types = dict.fromkeys(self._header, ColumnType.EMPTY)
         for found in in_order(self._infer, self.blocks()):
             self._types = {name: max(known, found[name]) for name, known in self._types.items()}
@@ -45,7 +58,8 @@ class CsvReader:
             kind = self._number_columns.get(name)
             used = f" (it is used as {kind})" if kind else ""
             unusable = {i: f"column '{name}' {what}{used}" for i, what in wrong.items()} | unusable
-        return Rows(block, encode(values), values, block.batch.columns, unusable)
+        stored = dict(zip(self._header, block.batch.columns, strict=True))
+        return Rows(block, encode(values), values, stored, block.batch.columns, unusable)
 
     def _infer(self, block: Block) -> dict[str, ColumnType]:
         found = {}

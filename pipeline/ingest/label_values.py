@@ -55,11 +55,12 @@ class LabelValues:
 
 
 def spelled(values: pa.Array) -> list[str]:
-    """Spell the different values of a column as Transform does: 1, 01 and 1.0 are one class among numbers, three in text."""
-    return [_spell(value, values.type) for value in values.unique().drop_null().to_pylist()]
+    """Return the different values of a column, spelled."""
+    return [spell(value) for value in values.unique().drop_null().to_pylist()]
 
 
-def _spell(value: int | float | bytes, arrow_type: pa.DataType) -> str:
+def spell(value: int | float | bytes) -> str:
+    """Spell a value as Transform does: 1, 01 and 1.0 are one class among numbers, three in text; floats have 32 bits."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, float):

@@ -42,6 +42,12 @@ def frame(records: pa.BinaryArray) -> pa.BinaryArray:
     return pc.binary_join_element_wise(_fixed(heads), records, _fixed(_mask(of_records).astype("<u4")), b"")
 
 
+def masked_crc(content: bytes) -> int:
+    """Return the checksum of some bytes as TFRecord files have it."""
+    crc = google_crc32c.value(content)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
 @contextlib.contextmanager
 def sharded_writer(folder: str, create: Callable[[str], BinaryIO], rows_per_shard: int) -> Iterator[Writer]:
     """Write rows to numbered `.gz` files in a folder, a new one every rows_per_shard rows.

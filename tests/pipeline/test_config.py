@@ -156,7 +156,11 @@ def test_a_required_section_must_be_given(load: Load, path: Path, key: str):
             "features.1st: string should match pattern '^[A-Za-z][A-Za-z0-9_]*$', found '1st'.",
         ),
         ({"data": {"path": ""}}, "data.path: string should have at least 1 character, found ''."),
-        ({"data": {"path": "x", "kind": "parquet"}}, "data.kind: input should be 'csv', found 'parquet'."),
+        ({"data": 3}, "data: input should be a valid dictionary or instance of CsvData, found 3."),
+        (
+            {"data": {"path": "x", "rows_per_shard": 0}},
+            "data.rows_per_shard: input should be greater than or equal to 1, found 0.",
+        ),
         ({"data": {"path": "x", "max_bad_rows": 1}}, "data.max_bad_rows: input should be less than 1, found 1."),
         (
             {"data": {"path": "x", "split": {"train": 1, "eval": 0}}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import io
 import json
 import math
 import random
@@ -19,8 +20,9 @@ import tensorflow as tf
 from pipeline.config import load_config
 from pipeline.errors import DataError
 from pipeline.ingest import csv_blocks, ingesting
-from pipeline.ingest.ingesting import Contract, IngestReport, ingest
+from pipeline.ingest.ingesting import IngestReport, ingest
 from pipeline.ingest.label_values import MAX_CLASSES
+from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.source import resolve_package
 from preprocessing.features import BinaryLabel, Label, MulticlassLabel, RegressionLabel
 
@@ -54,9 +56,12 @@ def run(
         path = folder / f"data-{i}.csv"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         files.append(str(path))
-    writers = {name: Records() for name in split}
-    contract = Contract(label=label, number_columns=dict(numbers), max_bad_rows=max_bad_rows)
-    report = ingest(files, contract, split, writers)
+    writers = {"train": Records(), "eval": Records()}
+    settings = IngestSettings(
+        kind="csv", label=label, number_columns=dict(numbers), split=split, max_bad_rows=max_bad_rows, rows_per_shard=100
+    )
+    with (folder / "quarantine.jsonl").open("w") as quarantine:
+        report = ingest(files, settings, writers, quarantine)
     return report, {name: [decoded(record) for record in records] for name, records in writers.items()}
 
 
@@ -149,7 +154,8 @@ def test_a_column_that_changes_type_half_way_names_the_first_rows(tmp_path: Path
     )
     assert error_of(content, folder=tmp_path, numbers={"x": "bucketized"}) == (
         "12 of 24 rows cannot be used (50.0%); `data.max_bad_rows` allows 0.0%. "
-        f"{reasons} and 7 more. Mend them, or raise `data.max_bad_rows` to set them aside."
+        f"{reasons} and 7 more. Mend them, or raise `data.max_bad_rows` to set them aside "
+        "and have them all in quarantine.jsonl beside the examples."
     )
 
 
@@ -174,7 +180,8 @@ def test_one_bad_row_too_many_stops_with_its_number_and_reason(
     content = b"x,y\n" + GOOD.encode() + row + b"\n"
     assert error_of(content, folder=tmp_path, numbers=numbers) == (
         "1 of 13 rows cannot be used (7.7%); `data.max_bad_rows` allows 0.0%. "
-        f"data-0.csv row 14: {reason}. Mend them, or raise `data.max_bad_rows` to set them aside."
+        f"data-0.csv row 14: {reason}. Mend them, or raise `data.max_bad_rows` to set them aside "
+        "and have them all in quarantine.jsonl beside the examples."
     )
     report, rows = run(content, folder=tmp_path, numbers=numbers, max_bad_rows=0.1)
     assert [(bad.row, bad.reason) for bad in report.quarantined] == [(14, reason)]
@@ -215,6 +222,32 @@ def test_no_more_than_a_thousand_bad_rows_are_listed_but_all_are_counted(tmp_pat
     report, _ = run("x,y\n" + "1\n" * 1200 + GOOD, folder=tmp_path, max_bad_rows=0.999)
     assert report.num_quarantined == 1200
     assert [bad.row for bad in report.quarantined] == list(range(2, 1002))
+    quarantine = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
+    file = str(tmp_path / "data-0.csv")
+    assert quarantine == [{"file": file, "row": i, "reason": "1 fields, expected 2", "text": "1"} for i in range(2, 1202)]
+
+
+def test_the_quarantine_names_every_row_in_the_order_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(ingesting, "ROWS_PER_PART", 7)
+    contents = ["x,y\n" + "".join("x,1\n" if i % 5 == n else "1\n" if i % 7 == n else f"{i},{i % 2}\n" for i in range(300))
+                for n in (0, 3)]  # fmt: skip
+    report, _ = run(*contents, folder=tmp_path, numbers={"x": "numeric"}, max_bad_rows=0.5)
+    quarantine = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
+    assert [(Path(row["file"]).name, row["row"]) for row in quarantine] == [
+        (f"data-{k}.csv", i + 2) for k, n in enumerate((0, 3)) for i in range(300) if i % 5 == n or i % 7 == n
+    ]
+    assert len(quarantine) == report.num_quarantined
+    assert quarantine[0] == {
+        "file": str(tmp_path / "data-0.csv"),
+        "row": 2,
+        "reason": "column 'x' holds 'x', not a number (it is used as numeric)",
+    }
+
+
+def test_no_bad_rows_leave_an_empty_quarantine(tmp_path: Path):
+    run(f"x,y\n{GOOD}", folder=tmp_path)
+    assert (tmp_path / "quarantine.jsonl").read_text() == ""
 
 
 @pytest.mark.parametrize(
@@ -322,8 +355,15 @@ def test_taxi_rows_equal_those_of_pythons_csv_module(repository: Path):
     config = load_config(repository / "configs" / "taxi.yaml")
     path = resolve_package(TAXI)
     writers = {"train": Records(), "eval": Records()}
-    contract = Contract(label=config.label, number_columns=config.number_columns, max_bad_rows=0.0)
-    report = ingest([path], contract, config.data.split, writers)
+    settings = IngestSettings(
+        kind="csv",
+        label=config.label,
+        number_columns=config.number_columns,
+        split=config.data.split,
+        max_bad_rows=0.0,
+        rows_per_shard=100,
+    )
+    report = ingest([path], settings, writers, io.StringIO())
     found = {name: collections.Counter(as_key(decoded(r)) for r in records) for name, records in writers.items()}
 
     with Path(path).open(newline="", encoding="utf-8") as file:
