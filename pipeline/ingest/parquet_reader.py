@@ -128,11 +128,9 @@ def _unsigned(stored: pa.Array) -> Converted:
 
 
 def _fractional(stored: pa.Array) -> Converted:
-    if pa.types.is_float16(stored.type):
-        stored = pa.array(stored.to_numpy(zero_copy_only=False).astype(np.float32), mask=np.asarray(stored.is_null()))
-    values, wrong = to_float32(stored.cast(pa.float64()))
-    found = stored.cast(pa.float64())
-    return values, {i: f"holds '{found[i].as_py()}': {what}" for i, what in wrong.items()}
+    numbers = stored.cast(pa.float64())
+    values, wrong = to_float32(numbers)
+    return values, {i: f"holds '{numbers[i].as_py()}': {what}" for i, what in wrong.items()}
 
 
 def _text(stored: pa.Array) -> Converted:
@@ -171,7 +169,8 @@ _CONVERTERS: Sequence[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], 
     (lambda arrow_type: arrow_type == pa.uint64(), _unsigned),
     (pa.types.is_integer, _whole),
     (pa.types.is_boolean, _whole),
-    (pa.types.is_floating, _fractional),
+    (pa.types.is_float32, _fractional),
+    (pa.types.is_float64, _fractional),
     (pa.types.is_decimal, _fractional),
     (lambda arrow_type: any(check(arrow_type) for check in _is_text), _text),
     (pa.types.is_timestamp, _time),

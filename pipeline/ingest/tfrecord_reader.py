@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from pipeline.errors import DataError
 from pipeline.ingest import tfrecord_blocks
@@ -62,7 +62,7 @@ class TFRecordReader:
 
     def rows(self, block: Block) -> Rows:
         records = _records(block)
-        decoded, unusable = _decode(records)
+        decoded, unusable = _decode(records, self._types)
         unusable |= self._of_another_type(decoded, unusable, records)
         if unusable:
             good = [b"" if i in unusable else record for i, record in enumerate(records)]
@@ -82,11 +82,17 @@ class TFRecordReader:
             return {}
         wrong = {}
         for i, record in enumerate(records):
-            kinds = {} if i in unusable else _kinds(ExamplesToRecordBatchDecoder().DecodeBatch([record]))
+            kinds = {} if i in unusable else _kinds(_decoder().DecodeBatch([record]))
             for name, kind in kinds.items():
                 if kind not in ("empty", self._types[name]):
                     wrong[i] = f"feature '{name}' holds {kind}, in the first records {self._types[name]}"
         return wrong
+
+
+def _decoder() -> Any:
+    from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder  # imports TensorFlow
+
+    return ExamplesToRecordBatchDecoder()
 
 
 def _records(block: Block) -> list[bytes]:
@@ -103,20 +109,23 @@ def _kinds(decoded: pa.RecordBatch) -> dict[str, str]:
     }
 
 
-def _decode(records: list[bytes]) -> tuple[pa.RecordBatch, dict[int, str]]:
-    """Decode records, those that are no tf.Examples as empty ones.
+def _decode(records: list[bytes], types: Mapping[str, str] = {}) -> tuple[pa.RecordBatch, dict[int, str]]:
+    """Decode records, those that cannot be used as empty ones.
+
+    Args:
+      records: serialized.
+      types: {feature: type}, as far as known; of others, the first record's type counts.
 
     Returns:
-      The batch, and {position: why it is no tf.Example}. Where records disagree on a feature's type, the first one counts and
-      the others are named.
+      The batch, and {position: why a record cannot be used}.
     """
-    decoder = ExamplesToRecordBatchDecoder()
+    decoder = _decoder()
     bad: dict[int, str] = {}
     try:
         return decoder.DecodeBatch(records), bad
     except Exception:  # tfx_bsl's own type of error is in no module
         good = list(records)
-    known: dict[str, str] = {}
+    known = {name: kind for name, kind in types.items() if kind != "empty"}
     for i, record in enumerate(records):
         try:
             kinds = _kinds(decoder.DecodeBatch([record]))
