@@ -99,7 +99,9 @@ class _Files(_Section):
     @pydantic.model_validator(mode="after")
     def _span_has_a_place(self) -> _Files:
         if self.span is not None and not has_span(self.path):
-            raise ValueError("span: `path` names no place for it. Put {SPAN}, or {YYYY}, {MM} and {DD}, into the path.")
+            raise ValueError(
+                "`span` is given, but `path` has no place for it. Put {SPAN}, or {YYYY}, {MM} and {DD}, into the path."
+            )
         return self
 
 
@@ -128,6 +130,9 @@ class BigQueryData(_Section):
     query: str = pydantic.Field(..., min_length=1, description="Standard SQL; every column it returns becomes a feature.")
     project: str | None = pydantic.Field(
         None, min_length=1, description="Which project pays; default: the runtime's, or gcloud's."
+    )
+    temp_location: str | None = pydantic.Field(
+        None, pattern="^gs://", description="Where Beam puts the result for a while; default: the runtime's, if it has one."
     )
     split: Weights = pydantic.Field(DEFAULT_WEIGHTS, description="Weights; a row's side is fixed by the hash of its content.")
 

@@ -18,4 +18,5 @@ def example_gen(data: BigQueryData) -> BaseComponent:
     from tfx.extensions.google_cloud_big_query.example_gen.component import BigQueryExampleGen
 
     component = BigQueryExampleGen(query=data.query, output_config=output_config(data.split))
-    return component.with_beam_pipeline_args([f"--project={data.project}"]) if data.project else component
+    given = {"project": data.project, "temp_location": data.temp_location}
+    return component.with_beam_pipeline_args([f"--{name}={value}" for name, value in given.items() if value])

@@ -31,7 +31,10 @@ _READ_AS = {ColumnType.INTEGER: pa.int64(), ColumnType.FLOAT: pa.float64()}
 
 
 def infer_type(cells: pa.Array) -> ColumnType:
-    """Return the narrowest type that holds every non-empty cell; TEXT too for numbers beyond float32 and what is not UTF-8."""
+    """Return the narrowest type that holds every non-empty cell.
+
+    TEXT too for what is not UTF-8, numbers beyond float32, and whole numbers that int64 or float32 would merge.
+    """
     present = present_or_null(cells)
     if present.null_count == len(present):
         return ColumnType.EMPTY
@@ -41,7 +44,7 @@ def infer_type(cells: pa.Array) -> ColumnType:
     if _try_cast(text, pa.int64()) is not None:
         return ColumnType.INTEGER
     numbers = _try_cast(text, pa.float64())
-    if numbers is None or _too_large(numbers) or _merges_ids(numbers):
+    if numbers is None or _too_large(numbers) or _merges_ids(numbers) or _has_long_integers(text, numbers):
         return ColumnType.TEXT
     return ColumnType.FLOAT
 
@@ -119,12 +122,24 @@ def joined(columns: Iterable[pa.Array]) -> list[bytes]:
 
 
 def _try_cast(values: pa.Array, arrow_type: pa.DataType) -> pa.Array | None:
+    if arrow_type == pa.int64() and _has_hexadecimal(values):
+        return None
     try:
         # Arrow spells an error for every value that fails, slowly: see first whether it is all of them.
         values[:_NUM_TRIED].cast(arrow_type)
         return values.cast(arrow_type)
     except pa.ArrowInvalid:
         return None
+
+
+def _has_hexadecimal(text: pa.Array) -> bool:
+    """Tell whether there may be a 0x10, which is an integer to Arrow but to no other reader of CSV."""
+    _, offsets, content = text.buffers()
+    if content is None or not pa.types.is_string(text.type):
+        return False
+    ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    cells = content[int(ends[0]) : int(ends[-1])].to_pybytes()
+    return b"x" in cells or b"X" in cells
 
 
 def _uncastable(values: pa.Array, arrow_type: pa.DataType, start: int = 0) -> list[int]:
@@ -159,6 +174,12 @@ def _merges_ids(numbers: pa.Array) -> bool:
     values = numbers.fill_null(0).to_numpy(zero_copy_only=False)
     ids = values[(values == np.floor(values)) & (np.abs(values) < 2**53)]
     return bool(np.any(ids.astype(np.float32).astype(np.float64) != ids))
+
+
+def _has_long_integers(text: pa.Array, numbers: pa.Array) -> bool:
+    """Tell whether a whole number without point or exponent is beyond int64: an id, to TFX's CsvExampleGen too."""
+    is_long = pc.greater_equal(pc.abs(numbers), float(2**63))
+    return pc.any(is_long).as_py() is True and pc.any(pc.match_substring_regex(text.filter(is_long), r"^-?\d+$")).as_py()
 
 
 def _too_large(numbers: pa.Array) -> bool:

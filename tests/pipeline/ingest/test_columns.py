@@ -20,7 +20,9 @@ def cells(*values: bytes) -> pa.Array:
         pytest.param([b"", b""], ColumnType.EMPTY, id="nothing but empty cells"),
         pytest.param([b"1", b"", b"-2"], ColumnType.INTEGER, id="integers"),
         pytest.param([b"9223372036854775807"], ColumnType.INTEGER, id="largest int64"),
-        pytest.param([b"1", b"9223372036854775808"], ColumnType.FLOAT, id="integer beyond int64"),
+        pytest.param([b"1", b"9223372036854775808"], ColumnType.TEXT, id="integer beyond int64"),
+        pytest.param([b"1.5", b"-99999999999999999999"], ColumnType.TEXT, id="integer beyond int64 among floats"),
+        pytest.param([b"1.5", b"1e20", b""], ColumnType.FLOAT, id="large float"),
         pytest.param([b"1", b"1.5"], ColumnType.FLOAT, id="integers and floats"),
         pytest.param([b"1e3"], ColumnType.FLOAT, id="exponent"),
         pytest.param([b"1", b"nan"], ColumnType.FLOAT, id="NaN"),
@@ -82,10 +84,15 @@ def test_many_unusable_numbers_are_all_found():
     assert values.to_pylist() == [None if cell == b"x" else i for i, cell in enumerate(content)]
 
 
-def test_hexadecimal_is_a_number_only_among_integers():
-    """Arrow reads it as an integer but not as a float."""
-    assert columns.infer_type(cells(b"0x10", b"1")) is ColumnType.INTEGER
-    assert columns.to_values(cells(b"0x10", b"1.5"), ColumnType.FLOAT)[1] == {0: "holds '0x10', not a number"}
+@pytest.mark.parametrize("cell", [b"0x10", b"0X1F", b"-0x1"])
+def test_hexadecimal_is_no_number(cell: bytes):
+    """Arrow reads it as an integer, TFX's CsvExampleGen as text."""
+    assert columns.infer_type(cells(cell, b"1")) is ColumnType.TEXT
+    assert columns.infer_number_type(cells(b"2", cell, b"1")) is ColumnType.INTEGER
+    for column_type in (ColumnType.INTEGER, ColumnType.FLOAT):
+        values, wrong = columns.to_values(cells(b"2", cell, b"1"), column_type)
+        assert wrong == {1: f"holds '{cell.decode()}', not a number"}
+        assert values.to_pylist() == [2, None, 1]
 
 
 @pytest.mark.parametrize("values", [[], [b""], [b"1", b"", b"-2.5"], [b"nan", b"NaN"], [b"3.4e38"], [b"9223372036854775808"]])

@@ -115,8 +115,12 @@ def test_quoted_text_arrives_unquoted(tmp_path: Path):
     assert {"t": b'a, "b"\nc', "y": 1} in both(rows)
 
 
-def test_integers_beyond_int64_become_floats(tmp_path: Path):
-    report, rows = run(f"x,y\n99999999999999999999,1\n{GOOD}", folder=tmp_path)
+def test_integers_beyond_int64_are_text_unless_a_number_is_wanted(tmp_path: Path):
+    content = f"x,y\n99999999999999999999,1\n{GOOD}"
+    report, rows = run(content, folder=tmp_path)
+    assert report.types["x"] == "text"
+    assert {"x": b"99999999999999999999", "y": 1} in both(rows)
+    report, rows = run(content, folder=tmp_path, numbers={"x": "numeric"})
     assert report.types["x"] == "float"
     assert {"x": float(np.float32(1e20)), "y": 1} in both(rows)
 
