@@ -14,7 +14,8 @@ from pipeline.errors import DataError
 from pipeline.ingest.blocks import BadRow, Block
 from pipeline.ingest.source import is_compressed, is_remote, open_stream
 
-BLOCK_BYTES = 8 << 20
+# Also the longest row. pyarrow reads up to 32 blocks ahead (arrow::MakeBackgroundGenerator), and that is most of the memory.
+BLOCK_BYTES = 4 << 20
 
 
 def read_header(path: str) -> list[str]:
