@@ -135,8 +135,8 @@ class _RemoteFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         # A GFile seeks from the beginning only.
-        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._file.size()}
-        self._file.seek(starts[whence] + offset)
+        starts = {os.SEEK_SET: lambda: 0, os.SEEK_CUR: self._file.tell, os.SEEK_END: self._file.size}
+        self._file.seek(starts[whence]() + offset)
         return self.tell()
 
     def tell(self) -> int:
