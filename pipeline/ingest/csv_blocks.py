@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -59,6 +60,8 @@ def read_blocks(path: str) -> Iterator[Block]:
     rejects = _Rejects(path)
     try:
         reader = _open(path, rejects)
+    except pa.ArrowInvalid as error:
+        raise _unparsable(path, error) from error
     except OSError as error:
         raise _unreadable(path, error) from error
     next_row = 2
@@ -137,13 +140,21 @@ def _unreadable(path: str, error: OSError) -> DataError:
     return DataError(f"{path} cannot be read: {str(error).rstrip('.')}.{compressed}")
 
 
+def _unparsable(path: str, error: pa.ArrowInvalid) -> DataError:
+    if found := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(error)):
+        row, expected, actual = found.groups()
+        # pyarrow hands such a row out as text, and gives up where it is none.
+        return DataError(f"{path} row {row}: {actual} fields, expected {expected}, and not UTF-8. Save the file as UTF-8.")
+    return DataError(
+        f"{path} cannot be read as CSV: {error}. Is a quote never closed, or a row longer than {BLOCK_BYTES} bytes?"
+    )
+
+
 def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBatch]:
     try:
         yield from reader
     except pa.ArrowInvalid as error:
-        raise DataError(
-            f"{path} cannot be read as CSV: {error}. Is a quote never closed, or a row longer than {BLOCK_BYTES} bytes?"
-        ) from error
+        raise _unparsable(path, error) from error
     except OSError as error:
         raise _unreadable(path, error) from error
     finally:

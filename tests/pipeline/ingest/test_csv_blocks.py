@@ -195,6 +195,18 @@ def test_a_row_longer_than_a_block_is_refused(csv_file, monkeypatch: pytest.Monk
     assert str(caught.value).endswith("Is a quote never closed, or a row longer than 32 bytes?")
 
 
+@pytest.mark.parametrize("num_rows_before", [0, 200])
+def test_a_row_of_another_width_that_is_not_utf8_is_refused(csv_file, monkeypatch: pytest.MonkeyPatch, num_rows_before: int):
+    """Pyarrow cannot hand it out: it stops."""
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 128)
+    path = csv_file(b"a,b\n" + b"1,2\n" * num_rows_before + b"\xff\xfe\n3,4\n")
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert (
+        str(caught.value) == f"{path} row {num_rows_before + 2}: 1 fields, expected 2, and not UTF-8. Save the file as UTF-8."
+    )
+
+
 ABANDON = """
 import sys
 from pipeline.ingest import csv_blocks
