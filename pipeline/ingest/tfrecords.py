@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -32,10 +31,9 @@ def frame(records: pa.BinaryArray) -> pa.BinaryArray:
 
     Source: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
     """
-    offsets, content = _offsets(records), memoryview(records.buffers()[2] or b"")
-    lengths = np.diff(offsets).astype("<u8")
+    lengths = np.diff(_offsets(records)).astype("<u8")
     crc = google_crc32c.value
-    of_records = [crc(content[start:end].tobytes()) for start, end in itertools.pairwise(offsets.tolist())]
+    of_records = [*map(crc, records.to_pylist())]
     of_lengths = {length: crc(length.tobytes()) for length in np.unique(lengths)}
     heads = np.empty(len(records), [("length", "<u8"), ("crc", "<u4")])
     heads["length"], heads["crc"] = lengths, _mask([of_lengths[length] for length in lengths])
