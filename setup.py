@@ -34,6 +34,7 @@ setup(
         "tensorflow-model-optimization==0.8.1",
         "keras-tuner==1.4.8",
         "numpy",
+        "google-crc32c",
         "psutil",
         "pyarrow",
         "pydantic>=2.5,<3",

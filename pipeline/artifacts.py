@@ -50,6 +50,11 @@ def ingest_report_path(examples_uri: str) -> str:
     return os.path.join(examples_uri, "ingest.json")
 
 
+def quarantine_path(examples_uri: str) -> str:
+    """Where ExampleGen lists every unusable row: a line of JSON each, no line when there are none."""
+    return os.path.join(examples_uri, "quarantine.jsonl")
+
+
 GATES_FILE = "gates.json"
 EDGE_REPORT_FILE = "report.json"
 EDGE_PACKAGE_FOLDER = "package"

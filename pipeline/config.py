@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pydantic
 
@@ -14,6 +14,7 @@ from models.compression.distillation import Distill
 from models.metrics import METRICS
 from models.training import FitConfig
 from pipeline.config_files import override_value, read_yaml, suggest, validate
+from pipeline.data_config import Data
 from pipeline.errors import ConfigError
 from pipeline.gates import Gate
 from pipeline.tasks import TASKS
@@ -22,23 +23,6 @@ from preprocessing.features import ID_VALUED, Categorical, Crossed, Feature, Lab
 
 class _Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-
-class CsvData(_Section):
-    """Comma-separated files with a header line."""
-
-    kind: Literal["csv"] = "csv"
-    path: str = pydantic.Field(
-        ...,
-        min_length=1,
-        description="A file, a folder, a glob, gs://..., or package://<package>/<file>; may be .gz, .bz2 or .zst.",
-    )
-    split: dict[Literal["train", "eval"], pydantic.PositiveInt] = pydantic.Field(
-        {"train": 2, "eval": 1}, min_length=2, description="Weights; a row's side is fixed by the hash of its content."
-    )
-    max_bad_rows: float = pydantic.Field(
-        0.001, ge=0, lt=1, description="Share of unusable rows up to which they are set aside."
-    )
 
 
 class EvaluationConfig(_Section):
@@ -57,7 +41,7 @@ class PipelineConfig(_Section):
 
     name: str = pydantic.Field(..., pattern=r"^[a-z][a-z0-9-]{0,62}$", description="Lower-case letters, digits and dashes.")
     task: str = pydantic.Field(..., description="Which kind of data: a key of `pipeline.tasks.TASKS`.")
-    data: CsvData = pydantic.Field(..., description="Where the rows are and how they are split.")
+    data: Data = pydantic.Field(..., description="Where the rows are and how they are split.")
     schema_file: str | None = pydantic.Field(
         None, description="Curated schema (.pbtxt), relative to the config; default: inferred."
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pydantic
 import yaml
@@ -128,17 +129,19 @@ def _explain(model: type[pydantic.BaseModel], detail: Mapping[str, Any], values:
             continue
         location.append(str(part))
         node = node[part] if _has(node, part) else None
-        tag = node.get("kind") if isinstance(node, dict) else None
+        tag = node.get("kind", node.get("by")) if isinstance(node, dict) else None
     place = ".".join([*section, *location])
     found = detail.get("input")
     if detail["type"] == "missing":
         return f"{place}: required, but not given."
     if detail["type"] == "extra_forbidden":
-        return f"{place}: unknown key '{location[-1]}'.{suggest(location[-1], _known_keys(model, location[:-1]))}"
+        return f"{place}: unknown key '{location[-1]}'.{suggest(location[-1], _known_keys(model, location[:-1], values))}"
     if detail["type"] == "union_tag_invalid":
         context = detail["ctx"]
         expected = context["expected_tags"].replace("'", "")
         hint = suggest(context["tag"], expected.split(", "))
+        if isinstance(found, dict) and "by" in found:
+            return f"{place}.by: unknown '{context['tag']}'. Expected one of: {expected.replace('weights, ', '')}, or weights."
         return f"{place}.kind: unknown kind '{context['tag']}'. Expected one of: {expected}.{hint}"
     if detail["type"] == "union_tag_not_found":
         return f"{place}.kind: required, but not given."
@@ -154,17 +157,36 @@ def _has(node: Any, part: Any) -> bool:
     return isinstance(node, list) and isinstance(part, int) and part < len(node)
 
 
-def _known_keys(root: type[pydantic.BaseModel], parents: Sequence[str]) -> list[str]:
-    """Keys that may stand below a path of the config, as far as the types tell without a value."""
+def _known_keys(root: type[pydantic.BaseModel], parents: Sequence[str], values: Any) -> list[str]:
+    """Keys that may stand below a path of the config, as far as the types and the tags in the values tell."""
     model: Any = root
     for part in parents:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        # An optional section has one model among its types; a union of kinds has several.
-        models = [t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, pydantic.BaseModel)]
+        values = values.get(part) if isinstance(values, dict) else None
+        models = list(_models(annotation))
+        if len(models) > 1:
+            models = [one for one in models if _is_tagged(one, values)]
         if len(models) != 1:
             return []
         (model,) = models
     return list(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
+    """Yield the sections among a type's alternatives: one if it is optional, several in a union of kinds."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Annotated, Union, UnionType):
+        for argument in get_args(annotation):
+            yield from _models(argument)
+
+
+def _is_tagged(model: type[pydantic.BaseModel], values: Any) -> bool:
+    """Tell whether the tag in some values, or its default, is this model's."""
+    for tag in ("kind", "by"):
+        if (field := model.model_fields.get(tag)) and isinstance(values, dict):
+            return values.get(tag, field.default) in get_args(field.annotation)
+    return False
 
 
 def suggest(wrong: str, known: Sequence[str]) -> str:

@@ -18,32 +18,34 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from pipeline.code_digest import code_digest
-from pipeline.components import compressor, data_gate, example_gen, model_gate, publisher, schema, statistics_gen
+from pipeline.components import bigquery, compressor, data_gate, example_gen, model_gate, publisher, schema, statistics_gen
 from pipeline.components import evaluator as evaluator_component
 from pipeline.components import transform as transform_component
 from pipeline.components.compressor import Compressor, CompressSettings
 from pipeline.components.data_gate import DataGate
 from pipeline.components.evaluator import ColumnarEvaluator, EvaluatorSettings
-from pipeline.components.example_gen import CsvExampleGen
+from pipeline.components.example_gen import ColumnarExampleGen
 from pipeline.components.model_gate import ModelGate
 from pipeline.components.publisher import EdgePusher
 from pipeline.components.schema import CuratedSchema
 from pipeline.components.statistics_gen import ColumnarStatisticsGen
 from pipeline.components.transform import ColumnarTransform, ColumnarTransformSettings
 from pipeline.config import PipelineConfig
+from pipeline.data_config import BigQueryData, FileData
 from pipeline.entrypoints import training, transforming
 from pipeline.entrypoints.training import TrainSettings
 from pipeline.entrypoints.transforming import TransformSettings
 from pipeline.evaluation import eval_config
-from pipeline.ingest.csv_ingest import Contract
-from pipeline.ingest.source import base_and_pattern, content_digest
+from pipeline.ingest.settings import IngestSettings
+from pipeline.ingest.source import base_and_pattern, content_digest, is_remote
+from pipeline.ingest.spans import resolve_span
 from pipeline.runtime import Runtime
 from pipeline.tasks import TASKS
 
 TRAIN: Literal["train"] = "train"
 EVAL: Literal["eval"] = "eval"
 # As TFX names its own components for them.
-STATISTICS, TRANSFORM, EVALUATOR = "StatisticsGen", "Transform", "Evaluator"
+EXAMPLE_GEN, STATISTICS, TRANSFORM, EVALUATOR = "ExampleGen", "StatisticsGen", "Transform", "Evaluator"
 
 
 class Checked(NamedTuple):
@@ -63,16 +65,30 @@ class Judged(NamedTuple):
     gate: BaseComponent
 
 
-def ingest(config: PipelineConfig, runtime: Runtime) -> CsvExampleGen:
-    """Read the data, set unusable rows aside, split by content."""
-    base, pattern = base_and_pattern(runtime.data_path(config.data.path))
-    contract = Contract(label=config.label, number_columns=config.number_columns, max_bad_rows=config.data.max_bad_rows)
-    weights: dict[str, int] = {TRAIN: config.data.split[TRAIN], EVAL: config.data.split[EVAL]}
-    digests = {"code_digest": code_digest(example_gen), "data_digest": content_digest(base, pattern)}
-    return CsvExampleGen(base, pattern, contract, weights, digests).with_id("ExampleGen")
+def ingest(config: PipelineConfig, runtime: Runtime) -> BaseComponent:
+    """Read the data, set unusable rows aside, split."""
+    if isinstance(config.data, BigQueryData):
+        return bigquery.example_gen(config.data).with_id(EXAMPLE_GEN)
+    return _ingest_files(config, config.data, runtime).with_id(EXAMPLE_GEN)
 
 
-def validate(data: CsvExampleGen, schema_file: str | None, runtime: Runtime) -> Checked:
+def _ingest_files(config: PipelineConfig, data: FileData, runtime: Runtime) -> ColumnarExampleGen:
+    base, pattern = base_and_pattern(runtime.data_path(data.path), data.kind)
+    settings = IngestSettings(
+        kind=data.kind,
+        label=config.label,
+        number_columns=config.number_columns,
+        split=data.split,
+        max_bad_rows=data.max_bad_rows,
+        rows_per_shard=data.rows_per_shard,
+    )
+    digests = {"code_digest": code_digest(example_gen)}
+    if not is_remote(base):
+        digests["data_digest"] = content_digest(base, resolve_span(base, pattern, data.span).pattern)
+    return ColumnarExampleGen(base, pattern, settings, digests, data.span)
+
+
+def validate(data: BaseComponent, schema_file: str | None, runtime: Runtime) -> Checked:
     """Compare the data with the schema and stop on anomalies. Without a schema file one is inferred, for a first look."""
     if runtime.engine == "beam":
         from tfx.components.statistics_gen.component import StatisticsGen  # takes seconds, and columnar runs need it not
@@ -89,7 +105,7 @@ def validate(data: CsvExampleGen, schema_file: str | None, runtime: Runtime) -> 
     return Checked(statistics, schema_stage, validator, gate)
 
 
-def transform(data: CsvExampleGen, checked: Checked, config: PipelineConfig, runtime: Runtime) -> BaseComponent:
+def transform(data: BaseComponent, checked: Checked, config: PipelineConfig, runtime: Runtime) -> BaseComponent:
     """Learn the transform on the training split and apply it to both. Waits for the data gate."""
     module = TASKS[config.task].transform
     settings = TransformSettings(transform_module=module.__name__, features=config.features, label=config.label)
@@ -107,7 +123,7 @@ def transform(data: CsvExampleGen, checked: Checked, config: PipelineConfig, run
     return stage
 
 
-def _transform_on_beam(data: CsvExampleGen, checked: Checked, settings: TransformSettings, module: ModuleType) -> BaseComponent:
+def _transform_on_beam(data: BaseComponent, checked: Checked, settings: TransformSettings, module: ModuleType) -> BaseComponent:
     from tfx.components.transform.component import Transform
 
     return Transform(
@@ -134,7 +150,7 @@ def train(transformed: BaseComponent, config: PipelineConfig, runtime: Runtime) 
     )
 
 
-def evaluate(data: CsvExampleGen, trained: Trainer, config: PipelineConfig, runtime: Runtime) -> Judged:
+def evaluate(data: BaseComponent, trained: Trainer, config: PipelineConfig, runtime: Runtime) -> Judged:
     """Evaluate the candidate and the latest blessed model on the eval split, overall and by slice; apply the gates."""
     baseline = Resolver(
         strategy_class=LatestBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
@@ -163,7 +179,7 @@ def evaluate(data: CsvExampleGen, trained: Trainer, config: PipelineConfig, runt
 
 
 def compress(
-    data: CsvExampleGen, trained: Trainer, transformed: BaseComponent, config: PipelineConfig, runtime: Runtime
+    data: BaseComponent, trained: Trainer, transformed: BaseComponent, config: PipelineConfig, runtime: Runtime
 ) -> Compressor:
     """Make, measure and gate the edge variants."""
     settings = CompressSettings(

@@ -1,9 +1,8 @@
-"""Cells as bytes to typed tf.Example columns: integers, floats or strings, missing where empty."""
+"""Cells as bytes to typed columns: integers, floats or text, null where a value is missing."""
 
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -21,99 +20,100 @@ class ColumnType(enum.IntEnum):
 
 
 ARROW_TYPES = {
-    ColumnType.EMPTY: pa.float32(),
+    ColumnType.EMPTY: pa.null(),
     ColumnType.INTEGER: pa.int64(),
     ColumnType.FLOAT: pa.float32(),
     ColumnType.TEXT: pa.binary(),
 }
+_NUM_TRIED = 64
+# Through float64: "12" and "1e3" are both fine in a column of floats.
+_READ_AS = {ColumnType.INTEGER: pa.int64(), ColumnType.FLOAT: pa.float64()}
 
 
 def infer_type(cells: pa.Array) -> ColumnType:
-    """Return the narrowest type that holds every non-empty cell; TEXT too for numbers beyond float32 and what is not UTF-8."""
-    present = _present(cells)
-    if not len(present):
+    """Return the narrowest type that holds every non-empty cell.
+
+    TEXT too for what is not UTF-8, numbers beyond float32, and whole numbers that int64 or float32 would merge.
+    """
+    present = present_or_null(cells)
+    if present.null_count == len(present):
         return ColumnType.EMPTY
-    text = _as_text(present)
+    text = _try_cast(present, pa.string())
     if text is None:
         return ColumnType.TEXT
     if _try_cast(text, pa.int64()) is not None:
         return ColumnType.INTEGER
     numbers = _try_cast(text, pa.float64())
-    if numbers is None or _too_large(numbers) or _merges_ids(numbers):
+    if numbers is None or _too_large(numbers) or _merges_ids(numbers) or _has_long_integers(text, numbers):
         return ColumnType.TEXT
     return ColumnType.FLOAT
 
 
 def infer_number_type(cells: pa.Array) -> ColumnType:
-    """Return INTEGER or FLOAT for a column that must hold numbers, whatever else is in it."""
-    column_type = infer_type(cells)
-    if column_type is not ColumnType.TEXT:
-        return column_type
-    values = [_number(cell) for cell in _present(cells).to_pylist()]
-    return max((_type_of(value) for value in values), default=ColumnType.EMPTY)
+    """Return INTEGER or FLOAT for a column that must hold numbers, whatever else is in it; EMPTY if it holds none."""
+    present = present_or_null(cells)
+    text = castable(present, pa.string())
+    if text.null_count == len(text):
+        return ColumnType.EMPTY
+    if _try_cast(text, pa.int64()) is not None:
+        return ColumnType.INTEGER
+    numbers = castable(text, pa.float64())
+    if numbers.null_count == len(numbers):
+        return ColumnType.EMPTY
+    numbers_as_text = pc.if_else(numbers.is_valid(), text, pa.scalar(None, pa.string()))
+    return ColumnType.INTEGER if _try_cast(numbers_as_text, pa.int64()) is not None else ColumnType.FLOAT
 
 
-def unusable_numbers(cells: pa.Array) -> dict[int, str]:
-    """Return {position: what is wrong} for cells that are no finite float32 and not empty either; "nan" counts as missing."""
-    text = _as_text(_present(cells))
-    numbers = None if text is None else _try_cast(text, pa.float64())
-    if numbers is not None and not pc.any(pc.is_inf(numbers.cast(pa.float32()))).as_py():
-        return {}
-    wrong = {}
-    for position, cell in enumerate(cells.to_pylist()):
-        value = _number(cell) if cell else 0
-        if value is None:
-            wrong[position] = f"holds '{_printable(cell)}', not a number"
-        elif math.isinf(value):
-            wrong[position] = f"holds '{_printable(cell)}': infinite"
-        elif abs(value) > np.finfo(np.float32).max:
-            wrong[position] = f"holds '{_printable(cell)}': beyond a 32-bit float"
-    return wrong
-
-
-def missing(cells: pa.Array, column_type: ColumnType) -> list[int]:
-    """Return the positions of cells without a value: empty, or "nan" in a column of floats."""
-    floats = column_type is ColumnType.FLOAT
-    # What starts like this in a column of floats is NaN, or no number at all: "nan", "-NaN", "nan(1)".
-    return [
-        i for i, cell in enumerate(cells.to_pylist()) if not cell or (floats and cell.lower().lstrip(b"-").startswith(b"nan"))
-    ]
-
-
-def invalid_text(cells: pa.Array) -> dict[int, str]:
-    """Return {position: what is wrong} for cells that are not UTF-8."""
-    if _as_text(cells) is not None:
-        return {}
-    return {i: f"holds {cell[:20]!r}, not UTF-8" for i, cell in enumerate(cells.to_pylist()) if not _is_utf8(cell)}
-
-
-def to_list_array(cells: pa.Array, column_type: ColumnType) -> pa.ListArray:
-    """Return what tfx_bsl's example encoder takes: one list of one value per row, null where the cell is empty (or "nan").
+def to_values(cells: pa.Array, column_type: ColumnType) -> tuple[pa.Array, dict[int, str]]:
+    """Convert a column.
 
     Args:
       cells: binary (rows,).
       column_type: as inferred over the whole column.
+
+    Returns:
+      The values, of the column type's Arrow type, null where the cell is empty (or "nan" among floats) or cannot be used; and
+      {position: what is wrong} for cells that cannot: no number or an infinite one among numbers, not UTF-8 in text.
     """
-    arrow_type = ARROW_TYPES[column_type]
-    missing = pc.equal(pc.binary_length(cells), 0).to_numpy(zero_copy_only=False)
+    present = present_or_null(cells)
+    if column_type is ColumnType.EMPTY:
+        nothing = pa.nulls(len(cells))
+        return nothing, {i: f"holds '{_printable(cells[i].as_py())}', not a number" for i in _lost(present, nothing)}
     if column_type is ColumnType.TEXT:
-        values = cells.filter(pa.array(~missing))
-    elif column_type is ColumnType.EMPTY:
-        values = pa.array([], arrow_type)
-    else:
-        present = cells.filter(pa.array(~missing)).cast(pa.string())
-        # Through float64: "12" and "1e3" are both fine in a column of floats.
-        numbers = present.cast(pa.int64() if column_type is ColumnType.INTEGER else pa.float64())
-        if column_type is ColumnType.FLOAT:
-            nan = np.isnan(numbers.to_numpy(zero_copy_only=False))
-            missing[np.flatnonzero(~missing)[nan]] = True
-            numbers = numbers.filter(pa.array(~nan)).cast(pa.float32())
-        values = numbers
-    ends = np.cumsum(~missing, dtype=np.int32)
-    starts_and_end = np.concatenate([[0], ends]).astype(np.int32)
-    # A null offset marks a null list.
-    offsets = pa.array(starts_and_end, mask=np.append(missing, False))
-    return pa.ListArray.from_arrays(offsets, values)
+        text = castable(present, pa.string())
+        return text.cast(pa.binary()), {i: f"holds {cells[i].as_py()[:20]!r}, not UTF-8" for i in _lost(present, text)}
+    numbers = castable(castable(present, pa.string()), _READ_AS[column_type])
+    wrong = {i: f"holds '{_printable(cells[i].as_py())}', not a number" for i in _lost(present, numbers)}
+    if column_type is ColumnType.INTEGER:
+        return numbers, wrong
+    values, infinite = to_float32(numbers)
+    return values, wrong | {i: f"holds '{_printable(cells[i].as_py())}': {what}" for i, what in infinite.items()}
+
+
+def to_float32(numbers: pa.Array) -> tuple[pa.Array, dict[int, str]]:
+    """Convert float64 or float32 (rows,) to what a tf.Example holds.
+
+    Returns:
+      float32 (rows,), null for NaN and for what is not finite; and {position: what is wrong} for the latter.
+    """
+    single = numbers.cast(pa.float32())
+    plain = single.fill_null(0).to_numpy(zero_copy_only=False)
+    if np.isfinite(plain).all():
+        return single, {}
+    sources = numbers.fill_null(0).to_numpy(zero_copy_only=False)
+    wrong = {int(i): "infinite" if np.isinf(sources[i]) else "beyond a 32-bit float" for i in np.flatnonzero(np.isinf(plain))}
+    return pc.if_else(pa.array(np.isfinite(plain)), single, pa.scalar(None, pa.float32())), wrong
+
+
+def present_or_null(cells: pa.Array) -> pa.Array:
+    """Return binary (rows,) with null for empty cells."""
+    return pc.if_else(pc.equal(pc.binary_length(cells), 0), pa.scalar(None, cells.type), cells)
+
+
+def castable(values: pa.Array, arrow_type: pa.DataType) -> pa.Array:
+    """Cast, with null for what Arrow cannot cast."""
+    whole = _try_cast(values, arrow_type)
+    return whole if whole is not None else _without(values, _uncastable(values, arrow_type)).cast(arrow_type)
 
 
 def joined(columns: Iterable[pa.Array]) -> list[bytes]:
@@ -121,59 +121,72 @@ def joined(columns: Iterable[pa.Array]) -> list[bytes]:
     return pc.binary_join_element_wise(*columns, b"\x1f").to_pylist()
 
 
-def _present(cells: pa.Array) -> pa.Array:
-    return cells.filter(pc.greater(pc.binary_length(cells), 0))
-
-
-def _as_text(cells: pa.Array) -> pa.Array | None:
+def _try_cast(values: pa.Array, arrow_type: pa.DataType) -> pa.Array | None:
+    if arrow_type == pa.int64() and _has_hexadecimal(values):
+        return None
     try:
-        return cells.cast(pa.string())
+        # Arrow spells an error for every value that fails, slowly: see first whether it is all of them.
+        values[:_NUM_TRIED].cast(arrow_type)
+        return values.cast(arrow_type)
     except pa.ArrowInvalid:
         return None
 
 
-def _try_cast(text: pa.Array, arrow_type: pa.DataType) -> pa.Array | None:
-    try:
-        return text.cast(arrow_type)
-    except pa.ArrowInvalid:
-        return None
+def _has_hexadecimal(text: pa.Array) -> bool:
+    """Tell whether there may be a 0x10, which is an integer to Arrow but to no other reader of CSV."""
+    _, offsets, content = text.buffers()
+    if content is None or not pa.types.is_string(text.type):
+        return False
+    ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    cells = content[int(ends[0]) : int(ends[-1])].to_pybytes()
+    return b"x" in cells or b"X" in cells
 
 
-def _number(cell: bytes) -> int | float | None:
-    # Arrow's own casts decide what a number is: Python would also take "1_000" and "infinity".
-    text = pa.array([cell], pa.binary())
-    if (decoded := _as_text(text)) is None:
-        return None
-    for arrow_type in (pa.int64(), pa.float64()):
-        if (value := _try_cast(decoded, arrow_type)) is not None:
-            return value[0].as_py()
-    return None
+def _uncastable(values: pa.Array, arrow_type: pa.DataType, start: int = 0) -> list[int]:
+    """Return the positions that Arrow cannot cast, by halving: fast where they are few."""
+    if _try_cast(values, arrow_type) is not None:
+        return []
+    if len(values) == 1:
+        return [start]
+    middle = len(values) // 2
+    left = _uncastable(values[:middle], arrow_type, start)
+    return left + _uncastable(values[middle:], arrow_type, start + middle)
+
+
+def _without(values: pa.Array, positions: list[int]) -> pa.Array:
+    """Return the values with null at some positions."""
+    if not positions:
+        return values
+    keep = np.ones(len(values), bool)
+    keep[positions] = False
+    return pc.if_else(pa.array(keep), values, pa.scalar(None, values.type))
+
+
+def _lost(before: pa.Array, after: pa.Array) -> list[int]:
+    """Return the positions that became null."""
+    if before.null_count == after.null_count:
+        return []
+    return np.flatnonzero(pc.and_(before.is_valid(), after.is_null()).to_numpy(zero_copy_only=False)).tolist()
 
 
 def _merges_ids(numbers: pa.Array) -> bool:
     """Tell whether whole numbers (17031320400.0, an id as pandas writes it) would become others as float32."""
-    values = numbers.to_numpy(zero_copy_only=False)
+    values = numbers.fill_null(0).to_numpy(zero_copy_only=False)
     ids = values[(values == np.floor(values)) & (np.abs(values) < 2**53)]
     return bool(np.any(ids.astype(np.float32).astype(np.float64) != ids))
 
 
+def _has_long_integers(text: pa.Array, numbers: pa.Array) -> bool:
+    """Tell whether a whole number without point or exponent is beyond int64: an id, to TFX's CsvExampleGen too."""
+    is_long = pc.greater_equal(pc.abs(numbers), float(2**63))
+    return pc.any(is_long).as_py() is True and pc.any(pc.match_substring_regex(text.filter(is_long), r"^-?\d+$")).as_py()
+
+
 def _too_large(numbers: pa.Array) -> bool:
     """Tell whether a finite number becomes infinite as float32, which is what a tf.Example holds."""
-    return pc.any(pc.and_(pc.is_inf(numbers.cast(pa.float32())), pc.is_finite(numbers))).as_py()
-
-
-def _type_of(value: int | float | None) -> ColumnType:
-    if value is None:
-        return ColumnType.EMPTY
-    return ColumnType.INTEGER if isinstance(value, int) else ColumnType.FLOAT
-
-
-def _is_utf8(cell: bytes) -> bool:
-    try:
-        cell.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    values = numbers.fill_null(0).to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):
+        return bool(np.any(np.isinf(values.astype(np.float32)) & np.isfinite(values)))
 
 
 def _printable(cell: bytes) -> str:

@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
 from pipeline.errors import DataError
+from pipeline.ingest.blocks import BadRow, Block
 from pipeline.ingest.source import is_compressed, is_remote, open_stream
 
-BLOCK_BYTES = 8 << 20
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that cannot be used; rows are counted as a spreadsheet does: the header is row 1. Blank lines are no rows."""
-
-    file: str
-    row: int
-    reason: str
-    text: str = ""
-
-    def __str__(self) -> str:
-        return f"{os.path.basename(self.file)} row {self.row}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some rows: their numbers, one binary array per column, and the rows in between that had the wrong number of fields."""
-
-    file: str
-    rows: list[int]
-    batch: pa.RecordBatch
-    bad: list[BadRow]
+# Also the longest row. pyarrow reads up to 32 blocks ahead (arrow::MakeBackgroundGenerator), and that is most of the memory.
+BLOCK_BYTES = 4 << 20
 
 
 def read_header(path: str) -> list[str]:
@@ -81,25 +60,30 @@ def read_blocks(path: str) -> Iterator[Block]:
     rejects = _Rejects(path)
     try:
         reader = _open(path, rejects)
+    except pa.ArrowInvalid as error:
+        raise _unparsable(path, error) from error
     except OSError as error:
         raise _unreadable(path, error) from error
     next_row = 2
-    skipped: set[int] = set()  # the reader works ahead: a reject may belong to a later block
+    waiting: list[BadRow] = []  # the reader works ahead: a reject may belong to a later block
     last_value = b""
     for batch in _batches(reader, path):
-        bad = rejects.take()
-        skipped.update(row.row for row in bad)
-        rows: list[int] = []
-        while len(rows) < batch.num_rows:
-            if next_row not in skipped:
-                rows.append(next_row)
-            next_row += 1
-        if rows:
+        waiting += rejects.take()
+        rows = _numbers(next_row, batch.num_rows, {bad.row for bad in waiting})
+        if len(rows):
+            next_row = int(rows[-1]) + 1
             last_value = batch.columns[-1][-1].as_py()
-        yield Block(path, rows, batch, bad)
-    if last := rejects.take():
-        yield Block(path, [], _no_rows(reader.schema), last)
+        yield Block(path, rows, batch, [bad for bad in waiting if bad.row < next_row])
+        waiting = [bad for bad in waiting if bad.row >= next_row]
+    if last := waiting + rejects.take():
+        yield Block(path, np.array([], np.int64), _no_rows(reader.schema), last)
     _check_closed(path, next_row - 1, last_value, rejects.last)
+
+
+def _numbers(first: int, num_rows: int, skipped: set[int]) -> np.ndarray:
+    """Number rows from `first` on, without those skipped."""
+    candidates = np.arange(first, first + num_rows + len(skipped), dtype=np.int64)
+    return candidates[~np.isin(candidates, list(skipped))][:num_rows] if skipped else candidates
 
 
 class _Rejects:
@@ -156,13 +140,21 @@ def _unreadable(path: str, error: OSError) -> DataError:
     return DataError(f"{path} cannot be read: {str(error).rstrip('.')}.{compressed}")
 
 
+def _unparsable(path: str, error: pa.ArrowInvalid) -> DataError:
+    if found := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(error)):
+        row, expected, actual = found.groups()
+        # pyarrow hands such a row out as text, and gives up where it is none.
+        return DataError(f"{path} row {row}: {actual} fields, expected {expected}, and not UTF-8. Save the file as UTF-8.")
+    return DataError(
+        f"{path} cannot be read as CSV: {error}. Is a quote never closed, or a row longer than {BLOCK_BYTES} bytes?"
+    )
+
+
 def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBatch]:
     try:
         yield from reader
     except pa.ArrowInvalid as error:
-        raise DataError(
-            f"{path} cannot be read as CSV: {error}. Is a quote never closed, or a row longer than {BLOCK_BYTES} bytes?"
-        ) from error
+        raise _unparsable(path, error) from error
     except OSError as error:
         raise _unreadable(path, error) from error
     finally:

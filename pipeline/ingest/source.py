@@ -15,6 +15,12 @@ from pipeline.errors import ConfigError
 
 PACKAGE_SCHEME = "package://"
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+# What a folder is searched for: the first pattern with a match counts.
+FOLDER_PATTERNS = {
+    "csv": ["*.csv", *(f"*.csv{suffix}" for suffix in COMPRESSIONS)],
+    "parquet": ["*.parquet"],
+    "tfrecord": ["*.tfrecord", "*.tfrecords", "*.tfrecord.gz", "*.tfrecords.gz", "*tfrecord*", "*.gz"],
+}
 
 
 def resolve_package(path: str, site_packages: str | None = None) -> str:
@@ -38,15 +44,24 @@ def resolve_package(path: str, site_packages: str | None = None) -> str:
     return os.path.join(spec.submodule_search_locations[0], inside)
 
 
-def base_and_pattern(path: str) -> tuple[str, str]:
-    """Split a path into the folder and the file pattern below it that TFX's ExampleGen takes."""
+def base_and_pattern(path: str, kind: str = "csv") -> tuple[str, str]:
+    """Split a path into the folder and the file pattern below it that TFX's ExampleGen takes.
+
+    Args:
+      path: a file, a folder, a glob; local, or a URL. With a {SPAN} or the like, the pattern begins with its part of the path.
+      kind: of the files, to know them in a folder.
+    """
+    if "{" in path:
+        place = path.index("{")
+        base, _, _ = path[:place].rpartition("/")
+        pattern = path[len(base) + 1 :] if base or path.startswith("/") else path
+        return (base if is_remote(path) else os.path.abspath(base or ("/" if path.startswith("/") else "."))), pattern
     if is_remote(path):
         base, _, name = path.rstrip("/").rpartition("/")
         return (path.rstrip("/"), "*") if path.endswith("/") else (base, name)
     if os.path.isdir(path):
-        patterns = [f"*.csv{suffix}" for suffix in ("", *COMPRESSIONS)]
-        folder = os.path.abspath(path)
-        return folder, next((pattern for pattern in patterns if list_files(folder, pattern)), "*.csv")
+        folder, patterns = os.path.abspath(path), FOLDER_PATTERNS[kind]
+        return folder, next((pattern for pattern in patterns if list_files(folder, pattern)), patterns[0])
     absolute = os.path.abspath(path)
     # A file may be called data[1].csv.
     name = os.path.basename(absolute)
@@ -69,19 +84,24 @@ def list_files(base: str, pattern: str) -> list[str]:
 
 
 def content_digest(base: str, pattern: str) -> str:
-    """Return a digest of the content of local files, "" for remote ones: TFX's fingerprint sees only size and seconds."""
+    """Return a digest of the content of local files: TFX's fingerprint sees only size and seconds."""
     digest = hashlib.sha256()
-    for path in [] if is_remote(base) else list_files(base, pattern):
+    for path in list_files(base, pattern):
         with open(path, "rb") as file:
             while chunk := file.read(1 << 24):
                 digest.update(chunk)
-    return "" if is_remote(base) else digest.hexdigest()
+    return digest.hexdigest()
 
 
 def open_stream(path: str) -> pa.NativeFile:
     """Open a local or remote file for reading its content: decompressed, if its name ends as that of a compressed file does."""
     file = pa.PythonFile(open_file(path), "r") if is_remote(path) else pa.OSFile(path)
     return pa.CompressedInputStream(file, COMPRESSIONS[os.path.splitext(path)[1]]) if is_compressed(path) else file
+
+
+def open_random_access(path: str) -> pa.NativeFile:
+    """Open a local or remote file for reading any part of it, as it is stored."""
+    return pa.PythonFile(open_file(path), "r") if is_remote(path) else pa.OSFile(path)
 
 
 def is_compressed(path: str) -> bool:
@@ -114,7 +134,9 @@ class _RemoteFile(io.RawIOBase):
         return len(content)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._file.seek(offset, whence)
+        # A GFile seeks from the beginning only.
+        starts = {os.SEEK_SET: lambda: 0, os.SEEK_CUR: self._file.tell, os.SEEK_END: self._file.size}
+        self._file.seek(starts[whence]() + offset)
         return self.tell()
 
     def tell(self) -> int:

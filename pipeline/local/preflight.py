@@ -7,35 +7,45 @@ import glob
 import os
 
 from pipeline.config import PipelineConfig
+from pipeline.data_config import BigQueryData, ColumnSplit, FileData, TimeSplit
 from pipeline.errors import ConfigError, DataError
-from pipeline.ingest.csv_blocks import read_blocks, read_header
-from pipeline.ingest.source import base_and_pattern, list_files, resolve_package
+from pipeline.ingest.formats import READERS
+from pipeline.ingest.source import FOLDER_PATTERNS, base_and_pattern, list_files, resolve_package
+from pipeline.ingest.spans import resolve_span
 from preprocessing.features import Crossed, column_of
 
 
 def check_data(config: PipelineConfig) -> None:
-    """Look at the files and their headers.
+    """Look at the files and their columns. A query is not run: what it returns is known when its stage runs.
 
     Raises:
       ConfigError: no such files, an empty one, or columns that the config names and the data lacks.
     """
-    path = resolve_package(config.data.path)
-    base, pattern = base_and_pattern(path)
-    files = list_files(base, pattern)
-    if not files:
-        what = "matches no file" if glob.has_magic(path) else "does not exist"
-        raise ConfigError(f"data.path: {config.data.path} {what if not os.path.isdir(path) else 'holds no .csv file'}.")
+    if isinstance(config.data, BigQueryData):
+        return
     try:
-        header = read_header(files[0])
-        if not any(block.rows or block.bad for block in read_blocks(files[0])):
-            raise DataError(f"{files[0]} has a header line but no rows.")
+        files = _files(config.data)
+        columns = READERS[config.data.kind].column_names(files[0])
     except DataError as error:
         raise ConfigError(f"data.path: {error}") from error
-    _check_columns(config, header, config.data.path)
+    _check_columns(config, columns, config.data.path)
+
+
+def _files(data: FileData) -> list[str]:
+    path = resolve_package(data.path)
+    base, pattern = base_and_pattern(path, data.kind)
+    if files := list_files(base, resolve_span(base, pattern, data.span).pattern):
+        return files
+    if os.path.isdir(path):
+        raise ConfigError(f"data.path: {data.path} holds no {FOLDER_PATTERNS[data.kind][0].lstrip('*')} file.")
+    raise ConfigError(f"data.path: {data.path} {'matches no file' if glob.has_magic(path) else 'does not exist'}.")
 
 
 def _check_columns(config: PipelineConfig, header: list[str], path: str) -> None:
-    missing = [column for column in config.columns if column not in header]
+    wanted = config.columns
+    if isinstance(split := getattr(config.data, "split", None), (ColumnSplit, TimeSplit)) and split.column not in wanted:
+        wanted = [*wanted, split.column]
+    missing = [column for column in wanted if column not in header]
     if not missing:
         return
     lines = []
@@ -52,4 +62,5 @@ def _used_by(config: PipelineConfig, column: str) -> str:
     for name, feature in config.features.items():
         if not isinstance(feature, Crossed) and column_of(name, feature) == column:
             return f"features.{name}"
-    return "evaluation.slices"
+    is_sliced = any(column in columns for columns in config.evaluation.slices)
+    return "evaluation.slices" if is_sliced else "data.split.column"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from pipeline.config import PipelineConfig, load_config
+from pipeline.data_config import BigQueryData, CsvData, ParquetData, TFRecordData
 from pipeline.errors import ConfigError
 from preprocessing.features import raw_columns
 
@@ -156,7 +158,11 @@ def test_a_required_section_must_be_given(load: Load, path: Path, key: str):
             "features.1st: string should match pattern '^[A-Za-z][A-Za-z0-9_]*$', found '1st'.",
         ),
         ({"data": {"path": ""}}, "data.path: string should have at least 1 character, found ''."),
-        ({"data": {"path": "x", "kind": "parquet"}}, "data.kind: input should be 'csv', found 'parquet'."),
+        ({"data": 3}, "data: input should be a valid dictionary or instance of CsvData, found 3."),
+        (
+            {"data": {"path": "x", "rows_per_shard": 0}},
+            "data.rows_per_shard: input should be greater than or equal to 1, found 0.",
+        ),
         ({"data": {"path": "x", "max_bad_rows": 1}}, "data.max_bad_rows: input should be less than 1, found 1."),
         (
             {"data": {"path": "x", "split": {"train": 1, "eval": 0}}},
@@ -221,6 +227,82 @@ def test_a_model_section_that_is_no_mapping_is_named(load: Load, path: Path):
 )
 def test_an_unknown_kind_or_task_is_named_with_the_known_ones(load: Load, path: Path, sections: dict, message: str):
     assert error_of(load, **sections) == f"{path}: {message}"
+
+
+def data(**values: Any) -> dict[str, Any]:
+    return {"data": {"path": "x", **values}}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"path": "x"}, CsvData),
+        ({"kind": "csv", "path": "x"}, CsvData),
+        ({"kind": "parquet", "path": "x"}, ParquetData),
+        ({"kind": "tfrecord", "path": "x"}, TFRecordData),
+        ({"kind": "bigquery", "query": "SELECT 1"}, BigQueryData),
+    ],
+)
+def test_data_may_be_of_four_kinds_and_is_csv_if_not_told(load: Load, values: dict, kind: type):
+    assert type(load(data=values).data) is kind
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (
+            data(kind="parket"),
+            "data.kind: unknown kind 'parket'. Expected one of: csv, parquet, tfrecord, bigquery. Did you mean 'parquet'?",
+        ),
+        (data(kind="parquet", pth=1), "data.pth: unknown key 'pth'. Did you mean 'path'?"),
+        ({"data": {"kind": "tfrecord"}}, "data.path: required, but not given."),
+        ({"data": {"kind": "bigquery"}}, "data.query: required, but not given."),
+        ({"data": {"kind": "bigquery", "query": "q", "path": "x"}}, "data.path: unknown key 'path'."),
+        (
+            data(span=3),
+            "data: `span` is given, but `path` has no place for it. Put {SPAN}, or {YYYY}, {MM} and {DD}, into the path.",
+        ),
+        (
+            data(split={"by": "colum", "column": "c"}),
+            "data.split.by: unknown 'colum'. Expected one of: column, time, or weights.",
+        ),
+        (data(split={"by": "column", "column": "c", "train": [1]}), "data.split.eval: required, but not given."),
+        (
+            data(split={"by": "column", "column": "c", "train": [1], "eval": [1]}),
+            "data.split: '1' is named for train and for eval. Name each value once.",
+        ),
+        (
+            data(split={"by": "time", "colum": "c", "column": "c", "eval_from": 1}),
+            "data.split.colum: unknown key 'colum'. Did you mean 'column'?",
+        ),
+        (
+            data(split={"by": "time", "column": "c", "eval_from": "soon"}),
+            "data.split.eval_from: expected a number or a time such as 2024-01-31T12:00:00Z, found 'soon'.",
+        ),
+        (
+            data(split={"by": "time", "column": "c", "eval_from": True}),
+            "data.split.eval_from: expected a number or a time such as 2024-01-31T12:00:00Z, found True.",
+        ),
+    ],
+)
+def test_a_data_section_that_cannot_be_read_is_explained(load: Load, path: Path, sections: dict, message: str):
+    assert error_of(load, **sections) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (date(2024, 1, 31), datetime(2024, 1, 31, tzinfo=timezone.utc)),
+        ("2024-01-31T12:00:00Z", datetime(2024, 1, 31, 12, tzinfo=timezone.utc)),
+        ("2024-01-31 12:00:00+02:00", datetime(2024, 1, 31, 10, tzinfo=timezone.utc)),
+        (1_700_000_000, 1_700_000_000),
+        (0.5, 0.5),
+    ],
+)
+def test_a_point_in_time_is_a_number_or_utc(load: Load, written: Any, expected: Any):
+    split = load(**data(split={"by": "time", "column": "c", "eval_from": written})).data.split
+    assert split.eval_from == expected
+    assert type(split).model_validate_json(split.model_dump_json()) == split  # as it goes to the worker
 
 
 def crossed(*of: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
+from pyarrow import csv, parquet
 
 from pipeline.config import PipelineConfig, load_config
 from pipeline.errors import ConfigError
@@ -16,13 +18,17 @@ GOOD = "fare,company,tipped\n1,a,0\n2,b,1\n"
 
 
 def config(
-    path: Path | str, label: str = "tipped", features: Mapping[str, Any] = {}, slices: Sequence[Sequence[str]] = ()
+    path: Path | str,
+    label: str = "tipped",
+    features: Mapping[str, Any] = {},
+    slices: Sequence[Sequence[str]] = (),
+    **data: Any,
 ) -> PipelineConfig:
     return PipelineConfig.model_validate(
         {
             "name": "mini",
             "task": "tabular",
-            "data": {"path": str(path)},
+            "data": {"path": str(path), **data},
             "label": {"kind": "binary", "column": label},
             "features": features or {"fare": {"kind": "numeric"}},
             "evaluation": {"slices": slices},
@@ -128,3 +134,53 @@ def test_all_missing_columns_are_named_at_once(good: Path):
         f"features.zzz: column 'zzz' is not in {good}.\n"
         "Its columns: fare, company, tipped."
     )
+
+
+def test_parquet_and_tfrecords_are_looked_at_too(good: Path):
+    table = csv.read_csv(good)
+    parquet.write_table(table, good.parent / "good.parquet")
+    assert check_data(config(good.parent, kind="parquet")) is None
+    assert error_of(config(good.parent, kind="parquet", label="tiped")) == (
+        f"label.column: column 'tiped' is not in {good.parent}. Did you mean 'tipped'?\nIts columns: fare, company, tipped."
+    )
+    example = tf.train.Example()
+    example.features.feature["fare"].float_list.value.append(1.5)
+    example.features.feature["tipped"].int64_list.value.append(1)
+    with tf.io.TFRecordWriter(str(good.parent / "good.tfrecord")) as writer:
+        writer.write(example.SerializeToString())
+    assert check_data(config(good.parent, kind="tfrecord")) is None
+    assert error_of(config(good.parent, kind="tfrecord", slices=[["city"]])).startswith(
+        "evaluation.slices: column 'city' is not in "
+    )
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("csv", ".csv"), ("parquet", ".parquet"), ("tfrecord", ".tfrecord")])
+def test_a_folder_without_files_of_the_kind_is_named(tmp_path: Path, kind: str, suffix: str):
+    assert error_of(config(tmp_path, kind=kind)) == f"data.path: {tmp_path} holds no {suffix} file."
+
+
+def test_a_file_of_another_kind_is_named(good: Path):
+    assert error_of(config(good, kind="parquet")).startswith(f"data.path: {good} cannot be read as Parquet: ")
+
+
+def test_the_span_that_will_be_read_is_looked_at(tmp_path: Path):
+    for span, header in ((1, "fare,tipped"), (2, "fares,tipped")):
+        (tmp_path / f"{span}.csv").write_text(f"{header}\n1,0\n2,1\n")
+    path = tmp_path / "{SPAN}.csv"
+    assert check_data(config(path, span=1)) is None
+    assert "features.fare: column 'fare' is not in" in error_of(config(path))
+    assert error_of(config(path, span=7)) == (
+        f"data.path: No file of span 7 matches {tmp_path}/{{SPAN}}.csv. The spans there are: 1, 2."
+    )
+
+
+def test_a_column_that_splits_must_be_there(good: Path):
+    split = {"by": "time", "column": "days", "eval_from": 3}
+    assert error_of(config(good, split=split)) == (
+        f"data.split.column: column 'days' is not in {good}.\nIts columns: fare, company, tipped."
+    )
+
+
+def test_a_query_is_not_run(good: Path):
+    values = config(good).model_dump() | {"data": {"kind": "bigquery", "query": "SELECT 1"}}
+    assert check_data(PipelineConfig.model_validate(values)) is None

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from pipeline.errors import DataError
 from pipeline.ingest import csv_blocks
-from pipeline.ingest.csv_blocks import BadRow, read_blocks, read_header
+from pipeline.ingest.blocks import BadRow
+from pipeline.ingest.csv_blocks import read_blocks, read_header
 from pipeline.ingest.source import base_and_pattern
 
 
@@ -34,7 +35,7 @@ def csv_file(tmp_path: Path):
 def rows_of(path: str) -> dict[int, tuple[bytes, ...]]:
     """Return {row number: cells}."""
     return {
-        number: cells
+        int(number): cells
         for block in read_blocks(path)
         for number, cells in zip(
             block.rows, zip(*(column.to_pylist() for column in block.batch.columns), strict=True), strict=True
@@ -192,6 +193,18 @@ def test_a_row_longer_than_a_block_is_refused(csv_file, monkeypatch: pytest.Monk
         list(read_blocks(path))
     assert str(caught.value).startswith(f"{path} cannot be read as CSV: straddling object straddles two block boundaries")
     assert str(caught.value).endswith("Is a quote never closed, or a row longer than 32 bytes?")
+
+
+@pytest.mark.parametrize("num_rows_before", [0, 200])
+def test_a_row_of_another_width_that_is_not_utf8_is_refused(csv_file, monkeypatch: pytest.MonkeyPatch, num_rows_before: int):
+    """Pyarrow cannot hand it out: it stops."""
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 128)
+    path = csv_file(b"a,b\n" + b"1,2\n" * num_rows_before + b"\xff\xfe\n3,4\n")
+    with pytest.raises(DataError) as caught:
+        list(read_blocks(path))
+    assert (
+        str(caught.value) == f"{path} row {num_rows_before + 2}: 1 fields, expected 2, and not UTF-8. Save the file as UTF-8."
+    )
 
 
 ABANDON = """

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import csv
+import io
 import json
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 
 from pipeline.config import load_config
 from pipeline.errors import DataError
-from pipeline.ingest import csv_blocks
-from pipeline.ingest.csv_ingest import MAX_CLASSES, Contract, IngestReport, ingest, sharded_writer
+from pipeline.ingest import csv_blocks, ingesting
+from pipeline.ingest.ingesting import IngestReport, ingest
+from pipeline.ingest.label_values import MAX_CLASSES
+from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.source import resolve_package
 from preprocessing.features import BinaryLabel, Label, MulticlassLabel, RegressionLabel
 
@@ -32,8 +35,8 @@ GOOD = "".join(f"{i},{i % 2}\n" for i in range(12))  # of columns x and y
 class Records(list):
     """A writer that keeps the records."""
 
-    def write(self, record: bytes) -> None:
-        self.append(record)
+    def write(self, framed: pa.BinaryArray) -> None:
+        self.extend(frame[12:-4] for frame in framed.to_pylist())
 
 
 Row = Mapping[str, Any]
@@ -53,9 +56,12 @@ def run(
         path = folder / f"data-{i}.csv"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         files.append(str(path))
-    writers = {name: Records() for name in split}
-    contract = Contract(label=label, number_columns=dict(numbers), max_bad_rows=max_bad_rows)
-    report = ingest(files, contract, split, writers)
+    writers = {"train": Records(), "eval": Records()}
+    settings = IngestSettings(
+        kind="csv", label=label, number_columns=dict(numbers), split=split, max_bad_rows=max_bad_rows, rows_per_shard=100
+    )
+    with (folder / "quarantine.jsonl").open("w") as quarantine:
+        report = ingest(files, settings, writers, quarantine)
     return report, {name: [decoded(record) for record in records] for name, records in writers.items()}
 
 
@@ -109,8 +115,12 @@ def test_quoted_text_arrives_unquoted(tmp_path: Path):
     assert {"t": b'a, "b"\nc', "y": 1} in both(rows)
 
 
-def test_integers_beyond_int64_become_floats(tmp_path: Path):
-    report, rows = run(f"x,y\n99999999999999999999,1\n{GOOD}", folder=tmp_path)
+def test_integers_beyond_int64_are_text_unless_a_number_is_wanted(tmp_path: Path):
+    content = f"x,y\n99999999999999999999,1\n{GOOD}"
+    report, rows = run(content, folder=tmp_path)
+    assert report.types["x"] == "text"
+    assert {"x": b"99999999999999999999", "y": 1} in both(rows)
+    report, rows = run(content, folder=tmp_path, numbers={"x": "numeric"})
     assert report.types["x"] == "float"
     assert {"x": float(np.float32(1e20)), "y": 1} in both(rows)
 
@@ -148,7 +158,8 @@ def test_a_column_that_changes_type_half_way_names_the_first_rows(tmp_path: Path
     )
     assert error_of(content, folder=tmp_path, numbers={"x": "bucketized"}) == (
         "12 of 24 rows cannot be used (50.0%); `data.max_bad_rows` allows 0.0%. "
-        f"{reasons} and 7 more. Mend them, or raise `data.max_bad_rows` to set them aside."
+        f"{reasons} and 7 more. Mend them, or raise `data.max_bad_rows` to set them aside "
+        "and have them all in quarantine.jsonl beside the examples."
     )
 
 
@@ -173,7 +184,8 @@ def test_one_bad_row_too_many_stops_with_its_number_and_reason(
     content = b"x,y\n" + GOOD.encode() + row + b"\n"
     assert error_of(content, folder=tmp_path, numbers=numbers) == (
         "1 of 13 rows cannot be used (7.7%); `data.max_bad_rows` allows 0.0%. "
-        f"data-0.csv row 14: {reason}. Mend them, or raise `data.max_bad_rows` to set them aside."
+        f"data-0.csv row 14: {reason}. Mend them, or raise `data.max_bad_rows` to set them aside "
+        "and have them all in quarantine.jsonl beside the examples."
     )
     report, rows = run(content, folder=tmp_path, numbers=numbers, max_bad_rows=0.1)
     assert [(bad.row, bad.reason) for bad in report.quarantined] == [(14, reason)]
@@ -214,6 +226,32 @@ def test_no_more_than_a_thousand_bad_rows_are_listed_but_all_are_counted(tmp_pat
     report, _ = run("x,y\n" + "1\n" * 1200 + GOOD, folder=tmp_path, max_bad_rows=0.999)
     assert report.num_quarantined == 1200
     assert [bad.row for bad in report.quarantined] == list(range(2, 1002))
+    quarantine = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
+    file = str(tmp_path / "data-0.csv")
+    assert quarantine == [{"file": file, "row": i, "reason": "1 fields, expected 2", "text": "1"} for i in range(2, 1202)]
+
+
+def test_the_quarantine_names_every_row_in_the_order_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(ingesting, "ROWS_PER_PART", 7)
+    contents = ["x,y\n" + "".join("x,1\n" if i % 5 == n else "1\n" if i % 7 == n else f"{i},{i % 2}\n" for i in range(300))
+                for n in (0, 3)]  # fmt: skip
+    report, _ = run(*contents, folder=tmp_path, numbers={"x": "numeric"}, max_bad_rows=0.5)
+    quarantine = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
+    assert [(Path(row["file"]).name, row["row"]) for row in quarantine] == [
+        (f"data-{k}.csv", i + 2) for k, n in enumerate((0, 3)) for i in range(300) if i % 5 == n or i % 7 == n
+    ]
+    assert len(quarantine) == report.num_quarantined
+    assert quarantine[0] == {
+        "file": str(tmp_path / "data-0.csv"),
+        "row": 2,
+        "reason": "column 'x' holds 'x', not a number (it is used as numeric)",
+    }
+
+
+def test_no_bad_rows_leave_an_empty_quarantine(tmp_path: Path):
+    run(f"x,y\n{GOOD}", folder=tmp_path)
+    assert (tmp_path / "quarantine.jsonl").read_text() == ""
 
 
 @pytest.mark.parametrize(
@@ -317,49 +355,19 @@ def test_splits_get_about_their_share(tmp_path: Path, weights: Mapping[str, int]
         assert abs(count / num_rows - share) < 4 * math.sqrt(share * (1 - share) / num_rows)
 
 
-def test_a_shard_is_closed_before_the_next_opens(tmp_path: Path):
-    events: list[str] = []
-
-    @contextlib.contextmanager
-    def opened(path: str) -> Iterator[Records]:
-        events.append(f"open {Path(path).relative_to(tmp_path)}")
-        records = Records()
-        yield records
-        events.append(f"close {[record.decode() for record in records]}")
-
-    with sharded_writer(str(tmp_path), opened, rows_per_shard=2) as writer:
-        for record in (b"a", b"b", b"c", b"d", b"e"):
-            writer.write(record)
-    assert events == [
-        "open examples-00000.gz", "close ['a', 'b']",
-        "open examples-00001.gz", "close ['c', 'd']",
-        "open examples-00002.gz", "close ['e']",
-    ]  # fmt: skip
-
-
-def test_shards_are_readable_records(tmp_path: Path):
-    options = tf.io.TFRecordOptions(compression_type="GZIP")
-    with sharded_writer(str(tmp_path), lambda path: tf.io.TFRecordWriter(path, options), rows_per_shard=3) as writer:
-        for i in range(7):
-            writer.write(b"%d" % i)
-    files = sorted(tmp_path.iterdir())
-    assert [file.name for file in files] == ["examples-00000.gz", "examples-00001.gz", "examples-00002.gz"]
-    read = [[r.numpy() for r in tf.data.TFRecordDataset(str(file), compression_type="GZIP")] for file in files]
-    assert read == [[b"0", b"1", b"2"], [b"3", b"4", b"5"], [b"6"]]
-
-
-def test_nothing_written_leaves_no_shard(tmp_path: Path):
-    with sharded_writer(str(tmp_path), tf.io.TFRecordWriter):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_taxi_rows_equal_those_of_pythons_csv_module(repository: Path):
     config = load_config(repository / "configs" / "taxi.yaml")
     path = resolve_package(TAXI)
     writers = {"train": Records(), "eval": Records()}
-    contract = Contract(label=config.label, number_columns=config.number_columns, max_bad_rows=0.0)
-    report = ingest([path], contract, config.data.split, writers)
+    settings = IngestSettings(
+        kind="csv",
+        label=config.label,
+        number_columns=config.number_columns,
+        split=config.data.split,
+        max_bad_rows=0.0,
+        rows_per_shard=100,
+    )
+    report = ingest([path], settings, writers, io.StringIO())
     found = {name: collections.Counter(as_key(decoded(r)) for r in records) for name, records in writers.items()}
 
     with Path(path).open(newline="", encoding="utf-8") as file:
@@ -374,7 +382,8 @@ def test_taxi_rows_equal_those_of_pythons_csv_module(repository: Path):
 
 
 def test_examples_keep_the_order_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 640)
+    monkeypatch.setattr(ingesting, "ROWS_PER_PART", 3)
     _, rows = run("x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(100)), folder=tmp_path)
     for part in rows.values():
         assert [row["x"] for row in part] == sorted(row["x"] for row in part)

@@ -1,0 +1,80 @@
+"""CSV files as examples: every column an integer, a float or text, as TFX's CsvExampleGen infers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.errors import DataError
+from pipeline.ingest import columns, csv_blocks
+from pipeline.ingest.blocks import Block, Rows
+from pipeline.ingest.columns import ColumnType
+from pipeline.ingest.encoding import encode
+from pipeline.ingest.settings import IngestSettings
+from pipeline.ingest.threads import in_order
+
+
+class CsvReader:
+    """Reads files with the same header in two passes: one finds the columns' types, one converts."""
+
+    @staticmethod
+    def column_names(path: str) -> list[str]:
+        """Return the columns of a file that has rows.
+
+        Raises:
+          DataError: the header cannot be used, or there are no rows.
+        """
+        header = csv_blocks.read_header(path)
+        if not any(len(block.rows) or block.bad for block in csv_blocks.read_blocks(path)):
+            raise DataError(f"{path} has a header line but no rows.")
+        return header
+
+    def __init__(self, files: Sequence[str], settings: IngestSettings):
+        """Find the types.
+
+        Raises:
+          DataError: the files differ in their header, or it lacks the label.
+        """
+        self._files, self._number_columns = files, settings.number_columns
+        self._header = _common_header(files)
+        if settings.label.column not in self._header:
+            known = ", ".join(self._header)
+            raise DataError(f"{files[0]} has no column '{settings.label.column}', the label. Its columns: {known}.")
+        self._types = dict.fromkeys(self._header, ColumnType.EMPTY)
+        for found in in_order(self._infer, self.blocks()):
+            self._types = {name: max(known, found[name]) for name, known in self._types.items()}
+
+    @property
+    def types(self) -> dict[str, str]:
+        return {name: column_type.name.lower() for name, column_type in self._types.items()}
+
+    def blocks(self) -> Iterator[Block]:
+        for path in self._files:
+            yield from csv_blocks.read_blocks(path)
+
+    def rows(self, block: Block) -> Rows:
+        values, unusable = {}, dict[int, str]()
+        for name, cells in zip(self._header, block.batch.columns, strict=True):
+            values[name], wrong = columns.to_values(cells, self._types[name])
+            kind = self._number_columns.get(name)
+            used = f" (it is used as {kind})" if kind else ""
+            unusable = {i: f"column '{name}' {what}{used}" for i, what in wrong.items()} | unusable
+        stored = dict(zip(self._header, block.batch.columns, strict=True))
+        return Rows(block, encode(values), values, stored, block.batch.columns, unusable)
+
+    def _infer(self, block: Block) -> dict[str, ColumnType]:
+        found = {}
+        for name, cells in zip(self._header, block.batch.columns, strict=True):
+            if self._types[name] is ColumnType.TEXT:
+                found[name] = ColumnType.TEXT
+            else:
+                infer = columns.infer_number_type if name in self._number_columns else columns.infer_type
+                found[name] = infer(cells)
+        return found
+
+
+def _common_header(files: Sequence[str]) -> list[str]:
+    header = csv_blocks.read_header(files[0])
+    for other in files[1:]:
+        if csv_blocks.read_header(other) != header:
+            raise DataError(f"{other} has other columns than {files[0]}: {csv_blocks.read_header(other)} instead of {header}.")
+    return header

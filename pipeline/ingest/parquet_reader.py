@@ -1,0 +1,194 @@
+"""Parquet files as examples: what CSV would give for the same values."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from pipeline.errors import DataError
+from pipeline.ingest.blocks import Block, Rows
+from pipeline.ingest.columns import to_float32
+from pipeline.ingest.encoding import encode
+from pipeline.ingest.settings import IngestSettings
+from pipeline.ingest.source import open_random_access
+
+BLOCK_BYTES = 16 << 20
+MAX_BLOCK_ROWS = 65_536
+Converted = tuple[pa.Array, dict[int, str]]
+
+
+class ParquetReader:
+    """Reads files with the same columns, a batch of rows at a time."""
+
+    @staticmethod
+    def column_names(path: str) -> list[str]:
+        """Return the columns of a file that has rows.
+
+        Raises:
+          DataError: as the constructor, or there are no rows.
+        """
+        schema = read_schema(path)
+        with open_random_access(path) as stream:
+            if not parquet.read_metadata(stream).num_rows:
+                raise DataError(f"{path} has columns but no rows.")
+        return schema.names
+
+    def __init__(self, files: Sequence[str], settings: IngestSettings):
+        """Look at the schemas.
+
+        Raises:
+          DataError: a file is no Parquet file, the files differ in their columns, one has a type that no tf.Example holds, a
+            column that must hold numbers does not, or there is no label.
+        """
+        self._files, self._number_columns = files, settings.number_columns
+        self._schema = read_schema(files[0])
+        for other in files[1:]:
+            if not read_schema(other).equals(self._schema):
+                raise DataError(f"{other} has other columns than {files[0]}: {_listed(read_schema(other))} instead of "
+                                f"{_listed(self._schema)}.")  # fmt: skip
+        if settings.label.column not in self._schema.names:
+            known = ", ".join(self._schema.names)
+            raise DataError(f"{files[0]} has no column '{settings.label.column}', the label. Its columns: {known}.")
+        for name, kind in settings.number_columns.items():
+            if name in self._schema.names and _converter(self._schema.field(name).type) is _text:
+                found = self._schema.field(name).type
+                raise DataError(f"{files[0]}: column '{name}' holds {found}, not numbers (it is used as {kind}).")
+
+    @property
+    def types(self) -> dict[str, str]:
+        return {field.name: str(field.type) for field in self._schema}
+
+    def blocks(self) -> Iterator[Block]:
+        for path in self._files:
+            with open_random_access(path) as stream:
+                file = parquet.ParquetFile(stream)
+                first = itertools.count(1)
+                for batch in _batches(file, path):
+                    yield Block(path, np.fromiter(itertools.islice(first, batch.num_rows), np.int64), batch)
+
+    def rows(self, block: Block) -> Rows:
+        values, unusable = {}, dict[int, str]()
+        for name, stored in zip(self._schema.names, block.batch.columns, strict=True):
+            values[name], wrong = _converter(stored.type)(stored)
+            kind = self._number_columns.get(name)
+            used = f" (it is used as {kind})" if kind else ""
+            unusable = {i: f"column '{name}' {what}{used}" for i, what in wrong.items()} | unusable
+        records = encode(values)
+        return Rows(block, records, values, dict(zip(values, block.batch.columns, strict=True)), [records], unusable)
+
+
+def read_schema(path: str) -> pa.Schema:
+    """Return the columns of a Parquet file.
+
+    Raises:
+      DataError: it is none, names a column twice, or has a column that no tf.Example holds.
+    """
+    try:
+        with open_random_access(path) as stream:
+            schema = parquet.read_schema(stream)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {str(error).rstrip('.')}.") from error
+    for field in schema:
+        if schema.names.count(field.name) > 1:
+            raise DataError(
+                f"{path} has {schema.names.count(field.name)} columns named '{field.name}'. Rename or remove all but one."
+            )
+        try:
+            _converter(field.type)
+        except KeyError:
+            raise DataError(
+                f"{path}: column '{field.name}' holds {field.type}, no single number or text. Leave it out, or write it as "
+                "columns of numbers, booleans, text, bytes, dates or times."
+            ) from None
+    return schema
+
+
+def _batches(file: parquet.ParquetFile, path: str) -> Iterator[pa.RecordBatch]:
+    groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+    row_bytes = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
+    num_rows = int(min(max(BLOCK_BYTES / max(row_bytes, 1), 1), MAX_BLOCK_ROWS))
+    try:
+        yield from file.iter_batches(num_rows, use_threads=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {str(error).rstrip('.')}. Is it whole?") from error
+
+
+def _whole(stored: pa.Array) -> Converted:
+    return stored.cast(pa.int64()), {}
+
+
+def _unsigned(stored: pa.Array) -> Converted:
+    # As CSV has it: what int64 cannot hold is a float.
+    return to_float32(stored.cast(pa.float64(), safe=False))
+
+
+def _fractional(stored: pa.Array) -> Converted:
+    numbers = stored.cast(pa.float64())
+    values, wrong = to_float32(numbers)
+    return values, {i: f"holds '{numbers[i].as_py()}': {what}" for i, what in wrong.items()}
+
+
+def _text(stored: pa.Array) -> Converted:
+    return _empty_is_missing(stored.cast(pa.binary())), {}
+
+
+def _time(stored: pa.Array) -> Converted:
+    """Spell times as ISO 8601, such as 2024-01-31 12:00:00.000000; in UTC and with a Z if they have a zone."""
+    if pa.types.is_timestamp(stored.type) and stored.type.tz:
+        stored = stored.cast(pa.timestamp(stored.type.unit, "UTC"))
+    return stored.cast(pa.string()).cast(pa.binary()), {}
+
+
+def _dictionary(stored: pa.Array) -> Converted:
+    plain = stored.cast(stored.type.value_type)
+    return _converter(plain.type)(plain)
+
+
+def _nothing(stored: pa.Array) -> Converted:
+    return stored, {}
+
+
+def _empty_is_missing(values: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(pc.binary_length(values), 0), pa.scalar(None, pa.binary()), values)
+
+
+_is_text = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+)
+# The first check that holds decides.
+_CONVERTERS: Sequence[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], Converted]]] = (
+    (lambda arrow_type: arrow_type == pa.uint64(), _unsigned),
+    (pa.types.is_integer, _whole),
+    (pa.types.is_boolean, _whole),
+    (pa.types.is_float32, _fractional),
+    (pa.types.is_float64, _fractional),
+    (pa.types.is_decimal, _fractional),
+    (lambda arrow_type: any(check(arrow_type) for check in _is_text), _text),
+    (pa.types.is_timestamp, _time),
+    (pa.types.is_date, _time),
+    (pa.types.is_time, _time),
+    (pa.types.is_dictionary, _dictionary),
+    (pa.types.is_null, _nothing),
+)
+
+
+def _converter(arrow_type: pa.DataType) -> Callable[[pa.Array], Converted]:
+    if pa.types.is_dictionary(arrow_type):
+        _converter(arrow_type.value_type)  # raises for what cannot be held
+    for is_of, convert in _CONVERTERS:
+        if is_of(arrow_type):
+            return convert
+    raise KeyError(arrow_type)
+
+
+def _listed(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)
