@@ -131,9 +131,11 @@ def tensorboard(log_dir: str) -> keras.callbacks.Callback:
 
 
 def _optimizer(config: FitConfig) -> keras.optimizers.Optimizer:
+    from models import optimizers  # its classes derive from those of Keras, and a config is read without them
+
     if config.optimizer == "adamw":
-        return keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-    return keras.optimizers.Adam(config.learning_rate)
+        return optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+    return optimizers.Adam(config.learning_rate)
 
 
 def _is_finite(loss: float) -> bool:
