@@ -149,7 +149,11 @@ def test_nan_label_in_the_eval_split_is_an_error():
     labels = LABELS["regression"]
     with pytest.raises(ValueError) as caught:
         training.fit(
-            model, HEADS["regression"].loss, batches(labels), batches(with_one(labels, np.nan)), training.FitConfig(epochs=2)
+            model,
+            HEADS["regression"].loss,
+            batches(labels),
+            batches(with_one(labels, np.nan)),
+            training.FitConfig(epochs=2),
         )
     assert str(caught.value) == (
         "The eval loss was never a number, so no epoch is the best. "
@@ -190,3 +194,72 @@ def test_mistaken_fit_config_is_refused(mistake: dict, message: str):
     with pytest.raises(pydantic.ValidationError) as caught:
         training.FitConfig.model_validate(mistake)
     assert [error["msg"] for error in caught.value.errors()] == [message]
+
+
+class CountsBatches(keras.callbacks.Callback):
+    """Looks at every batch, as a pruning schedule does."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.calls += 1
+
+
+class CountsExecutions(keras.callbacks.Callback):
+    """Asks how many batches a call of the training step has."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.batches = int(self.model._steps_per_execution)
+
+
+@pytest.mark.parametrize(
+    ("given", "callbacks", "known", "expected"),
+    [("auto", [], True, 3), ("auto", [CountsBatches()], True, 1), ("auto", [], False, 1), (2, [CountsBatches()], False, 2)],
+)
+def test_batches_of_a_call(given: int | str, callbacks: list, known: bool, expected: int):
+    data = batches(LABELS["binary"]) if known else batches(LABELS["binary"]).filter(lambda x, y: True)
+    model, seen = tabular.build(CONFIG, FEATURES, HEADS["binary"]), CountsExecutions()
+    config = training.FitConfig(epochs=1, steps_per_execution=given)
+    training.fit(model, HEADS["binary"].loss, data, data, config, [seen, *callbacks])
+    assert seen.batches == expected
+    assert int(model.optimizer.iterations) == 3
+
+
+def test_nothing_is_learned_after_the_last_batch_of_an_unknown_number():
+    def weights(data: tf.data.Dataset) -> list[np.ndarray]:
+        training.make_deterministic(1)
+        model = tabular.build(CONFIG.model_copy(update={"dropout": 0.0}), FEATURES, HEADS["binary"])
+        config = training.FitConfig(epochs=3, weight_decay=0.1, steps_per_execution=1)
+        training.fit(model, HEADS["binary"].loss, data, data, config)
+        return model.get_weights()
+
+    data = batches(LABELS["binary"])
+    for x, y in zip(weights(data), weights(data.filter(lambda x, y: True)), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_callback_that_looks_at_every_batch_sees_every_batch():
+    counts = CountsBatches()
+    data = batches(LABELS["binary"])
+    model = tabular.build(CONFIG, FEATURES, HEADS["binary"])
+    training.fit(model, HEADS["binary"].loss, data, data, training.FitConfig(epochs=2), [counts])
+    assert counts.calls == 6
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_training_and_evaluation_are_traced_once(steps: int):
+    traces = []
+
+    class Traced(keras.losses.Loss):
+        def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+            traces.append(tf.inside_function())
+            return HEADS["binary"].loss(y_true, y_pred)
+
+    data = batches(LABELS["binary"])
+    model = tabular.build(CONFIG, FEATURES, HEADS["binary"])
+    training.fit(model, Traced(), data, data, training.FitConfig(epochs=3, steps_per_execution=steps))
+    assert traces == [True, True]  # one for training, one for evaluation
+    model.evaluate(data, verbose=0)
+    assert len(traces) == 2
