@@ -13,9 +13,13 @@ import tf_keras as keras
 class _Fused(keras.optimizers.Optimizer):
     """Replaces how gradients are applied; state, configuration and checkpoints stay those of the Keras class beside it."""
 
-    def _deduplicate_sparse_grad(self, grads: list) -> list:
-        # `_update` makes them dense, which adds up what belongs to one row.
-        return super()._deduplicate_sparse_grad(grads) if self._needs_keras() else grads
+    def aggregate_gradients(self, grads_and_vars: list) -> list:
+        """Add up the replicas' gradients, each of its variable's shape."""
+        if self._needs_keras():
+            return super().aggregate_gradients(grads_and_vars)
+        # Also because rows cannot be gathered in a loop of several steps: their number may not change from batch to batch.
+        dense = [(None if g is None else tf.convert_to_tensor(g), variable) for g, variable in grads_and_vars]
+        return super().aggregate_gradients(dense)
 
     def _apply_weight_decay(self, variables: list) -> None:
         if self._needs_keras():
@@ -31,7 +35,7 @@ class _Fused(keras.optimizers.Optimizer):
             distribution.extended.update(variable, self._update, args=(gradient, scalars), group=False)
         return self.iterations.assign_add(1)
 
-    def _update(self, variable: tf.Variable, gradient: tf.Tensor | tf.IndexedSlices, scalars: tuple[tf.Tensor, ...]) -> None:
+    def _update(self, variable: tf.Variable, gradient: tf.Tensor, scalars: tuple[tf.Tensor, ...]) -> None:
         rate, beta_1_power, beta_2_power = (tf.cast(x, variable.dtype) for x in scalars)
         if self.weight_decay and self._use_weight_decay(variable):
             # variable -= rate * weight_decay * variable
@@ -49,12 +53,12 @@ class _Fused(keras.optimizers.Optimizer):
             beta1=tf.constant(self.beta_1, variable.dtype),
             beta2=tf.constant(self.beta_2, variable.dtype),
             epsilon=tf.constant(self.epsilon, variable.dtype),
-            grad=tf.convert_to_tensor(gradient),
+            grad=gradient,
         )
 
     def _needs_keras(self) -> bool:
-        """Return whether something is asked for that the kernel cannot do."""
-        return self.amsgrad or self.use_ema
+        """Return whether something is asked for that the kernel cannot do, or that depends on gradients by row."""
+        return bool(self.amsgrad or self.use_ema or self.clipnorm or self.global_clipnorm or self.clipvalue)
 
 
 @keras.saving.register_keras_serializable(package="pipeline")
