@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -27,19 +29,31 @@ class ExampleSpec:
     label_dtype: tf.DType
 
 
+class Examples(Protocol):
+    """A split that batches can be made of."""
+
+    @property
+    def num_examples(self) -> int:
+        """How many there are."""
+        ...
+
+    def dataset(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+        """Return as many batches as are known, of ({name: int32 or float32 (batch, width)}, label (batch, 1)).
+
+        Args:
+          batch_size: examples per batch; the last one may be smaller.
+          shuffle_seed: shuffle anew every epoch, in an order that this seed fixes; None keeps the order of the files.
+        """
+        ...
+
+
 # Of the parsed tensors of a split that is kept in memory: two and a half million examples of 25 features.
 MEMORY_BYTES = 256 * 2**20
 
 _BLOCK, _SHUFFLED, _MOST_OPEN_FILES = 4096, 100_000, 16
 
 
-def read(
-    files: Sequence[str],
-    spec: ExampleSpec,
-    batch_size: int,
-    shuffle_seed: int | None = None,
-    memory_bytes: int = MEMORY_BYTES,
-) -> tf.data.Dataset:
+def load(files: Sequence[str], spec: ExampleSpec, memory_bytes: int = MEMORY_BYTES) -> Examples:
     """Read transformed examples: into memory where they fit, in a stream where they do not.
 
     In memory they are parsed once and shuffled as a whole. A stream is read and parsed anew every epoch, files in an order
@@ -48,12 +62,7 @@ def read(
     Args:
       files: TFRecord files, gzipped where they end in `.gz`.
       spec: what the examples hold.
-      batch_size: examples per batch; the last one may be smaller.
-      shuffle_seed: shuffle anew every epoch, in an order that this seed fixes; None keeps the order of the files.
       memory_bytes: what may be kept in memory.
-
-    Returns:
-      Batches of ({name: int32 or float32 (batch, width)}, label (batch, 1)).
 
     Raises:
       ValueError: no files, or gzipped and plain ones.
@@ -62,41 +71,53 @@ def read(
         raise ValueError("No transformed examples to read: the list of files is empty.")
     if len({file.endswith(".gz") for file in files}) > 1:
         raise ValueError(f"Some files end in .gz and some do not: {sorted(files)}. Give files of one compression.")
+    stream = _Stream(tuple(sorted(files)), spec)
     # What is much larger on disk than it may be in memory need not be tried: without names, records shrink to a tenth.
     shrinks_to = 1 / 2 if files[0].endswith(".gz") else 1 / 16
-    if sum(tf.io.gfile.stat(file).length for file in files) * shrinks_to <= memory_bytes:
-        split = in_memory.load(_parsed(_records(files), spec, _BLOCK), memory_bytes)
-        if split is not None:
-            return _not_by_file(split.dataset(batch_size, shuffle_seed))
-    records = _records(files, shuffle_seed)
-    if shuffle_seed is not None:
-        records = records.shuffle(_SHUFFLED, seed=shuffle_seed, reshuffle_each_iteration=True)
-    return _not_by_file(_parsed(records, spec, batch_size))
+    if sum(tf.io.gfile.stat(file).length for file in files) * shrinks_to > memory_bytes:
+        return stream
+    return in_memory.load(stream.parsed(stream.records(), _BLOCK), memory_bytes) or stream
 
 
-def _records(files: Sequence[str], shuffle_seed: int | None = None) -> tf.data.Dataset:
-    names = tf.data.Dataset.from_tensor_slices(sorted(files))
-    if shuffle_seed is not None:
-        names = names.shuffle(len(files), seed=shuffle_seed, reshuffle_each_iteration=True)
-    return names.interleave(
-        lambda file: tf.data.TFRecordDataset(file, compression_type="GZIP" if files[0].endswith(".gz") else None),
-        cycle_length=min(len(files), _MOST_OPEN_FILES),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+def read(files: Sequence[str], spec: ExampleSpec, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+    """Return `load(files, spec).dataset(batch_size, shuffle_seed)`."""
+    return load(files, spec).dataset(batch_size, shuffle_seed)
 
 
-def _parsed(records: tf.data.Dataset, spec: ExampleSpec, batch_size: int) -> tf.data.Dataset:
-    # Parsing a whole batch is vectorized.
-    batches = records.batch(batch_size).map(_parser(spec), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(tf.data.AUTOTUNE)
+@dataclass(frozen=True)
+class _Stream:
+    files: tuple[str, ...]
+    spec: ExampleSpec
 
+    @functools.cached_property
+    def num_examples(self) -> int:
+        # Reading without parsing takes a tenth of an epoch, and a loop of several steps must know how many there are.
+        return int(self.records().batch(_BLOCK).reduce(np.int64(0), lambda number, block: number + tf.size(block, tf.int64)))
 
-def _not_by_file(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Let several workers take turns at examples, whatever the number of files."""
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options)
+    def dataset(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+        records = self.records(shuffle_seed)
+        if shuffle_seed is not None:
+            records = records.shuffle(_SHUFFLED, seed=shuffle_seed, reshuffle_each_iteration=True)
+        num_batches = -(-self.num_examples // batch_size)
+        return self.parsed(records, batch_size).apply(tf.data.experimental.assert_cardinality(num_batches))
+
+    def records(self, shuffle_seed: int | None = None) -> tf.data.Dataset:
+        compression = "GZIP" if self.files[0].endswith(".gz") else None
+        if shuffle_seed is None:
+            return tf.data.TFRecordDataset(self.files, compression)
+        names = tf.data.Dataset.from_tensor_slices(list(self.files))
+        return names.shuffle(len(self.files), seed=shuffle_seed, reshuffle_each_iteration=True).interleave(
+            lambda file: tf.data.TFRecordDataset(file, compression),
+            cycle_length=min(len(self.files), _MOST_OPEN_FILES),
+            block_length=32,  # a change of file for every record takes longer than reading it
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def parsed(self, records: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        # Parsing a whole batch is vectorized.
+        batches = records.batch(batch_size).map(_parser(self.spec), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return in_memory.sharded_by_example(batches.prefetch(tf.data.AUTOTUNE))
 
 
 def serialized(files: Sequence[str], batch_size: int) -> tf.data.Dataset:

@@ -36,6 +36,11 @@ class Split:
     blocks: tuple[Block, ...]
     labels: np.ndarray
 
+    @property
+    def num_examples(self) -> int:
+        """How many there are."""
+        return len(self.labels)
+
     def dataset(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
         """Return batches of ({name: (batch, width)}, label (batch, 1)); the last one may be smaller.
 
@@ -43,7 +48,7 @@ class Split:
           batch_size: examples per batch.
           shuffle_seed: a new order every epoch, which this seed fixes; None keeps the order.
         """
-        number = len(self.labels)
+        number = self.num_examples
         if shuffle_seed is None:
             batches = tf.data.Dataset.range(number, output_type=tf.int32).batch(batch_size)
         else:
@@ -52,7 +57,7 @@ class Split:
             seeds = tf.data.Dataset.random(shuffle_seed, rerandomize_each_iteration=True).take(1)
             batches = seeds.flat_map(lambda seed: tf.data.Dataset.from_tensor_slices(_order(number, seed)).batch(batch_size))
             batches = batches.apply(tf.data.experimental.assert_cardinality(-(-number // batch_size)))
-        return batches.map(self._cutter()).prefetch(tf.data.AUTOTUNE)
+        return sharded_by_example(batches.map(self._cutter()).prefetch(tf.data.AUTOTUNE))
 
     def _cutter(self) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
         with tf.device("/CPU:0"):
@@ -70,6 +75,13 @@ class Split:
 
 def _order(number: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.random.experimental.stateless_shuffle(tf.range(number), tf.stack([seed, seed]))
+
+
+def sharded_by_example(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Let several workers take turns at examples, whatever the number of files."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options)
 
 
 def load(batches: tf.data.Dataset, max_bytes: int) -> Split | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from models import linear, metrics, tabular, training
+from models import metrics, tabular, training
 from models.heads import Head, Kind
+from models.inputs import keras_inputs
 from preprocessing.features import EncodedFeature
 
 FEATURES = (EncodedFeature("fare_xf", "fare"), EncodedFeature("company_xf", "company", num_ids=10))
@@ -33,6 +35,17 @@ LABELS = {
 def batches(labels: np.ndarray, shuffle_seed: int | None = None) -> tf.data.Dataset:
     data = tf.data.Dataset.from_tensor_slices((INPUTS, labels))
     return (data.shuffle(96, seed=shuffle_seed) if shuffle_seed is not None else data).batch(32)
+
+
+def line(features: Sequence[EncodedFeature], head: Head) -> keras.Model:
+    """Build a network of one layer, which starts at zero."""
+    x = keras_inputs(features)
+    numbers = [
+        keras.layers.Lambda(lambda ids: tf.one_hot(ids[:, 0], 10))(x[f.name]) if f.num_ids else x[f.name] for f in features
+    ]
+    return keras.Model(
+        x, head.activate(keras.layers.Dense(head.units, kernel_initializer="zeros")(keras.layers.Concatenate()(numbers)))
+    )
 
 
 def with_one(labels: np.ndarray, value: float) -> np.ndarray:
@@ -75,7 +88,7 @@ def test_batches_are_counted_where_several_are_executed_at_once():
 
 def test_early_stopping_restores_the_weights_of_the_best_epoch():
     keras.utils.set_random_seed(1)
-    model = linear.build(FEATURES, HEADS["binary"])
+    model = line(FEATURES, HEADS["binary"])
     # What is learned of the train split is wrong for the eval split: the first epoch is the best.
     labels = LABELS["binary"]
     config = training.FitConfig(epochs=30, optimizer="adam", learning_rate=0.05, early_stopping_patience=2)
@@ -88,7 +101,7 @@ def test_early_stopping_restores_the_weights_of_the_best_epoch():
 
 
 def test_learning_rate_drops_after_epochs_without_gain():
-    model = linear.build(FEATURES, HEADS["binary"])
+    model = line(FEATURES, HEADS["binary"])
     config = training.FitConfig(epochs=3, learning_rate=0.05, reduce_lr_patience=1, reduce_lr_factor=0.1)
     history = training.fit(model, HEADS["binary"].loss, batches(LABELS["binary"]), batches(1 - LABELS["binary"]), config)
     assert history.history["lr"] == pytest.approx([0.05, 0.05, 0.005])
@@ -106,7 +119,7 @@ def test_every_label_kind_is_learned(kind: Kind, largest_loss: float):
 
 def test_adamw_decays_weights_and_adam_does_not():
     def optimizer(kind: str) -> keras.optimizers.Optimizer:
-        model = linear.build(FEATURES, HEADS["binary"])
+        model = line(FEATURES, HEADS["binary"])
         config = training.FitConfig(optimizer=kind, weight_decay=0.02, learning_rate=0.03, epochs=1)
         training.fit(model, HEADS["binary"].loss, batches(LABELS["binary"]), batches(LABELS["binary"]), config)
         return model.optimizer
@@ -117,7 +130,7 @@ def test_adamw_decays_weights_and_adam_does_not():
 
 
 def test_nan_label_in_the_train_split_is_a_divergence():
-    model = linear.build(FEATURES, HEADS["regression"])
+    model = line(FEATURES, HEADS["regression"])
     labels = LABELS["regression"]
     with pytest.raises(ValueError) as caught:
         training.fit(
@@ -145,7 +158,7 @@ def test_absurd_learning_rate_is_a_divergence():
 
 
 def test_nan_label_in_the_eval_split_is_an_error():
-    model = linear.build(FEATURES, HEADS["regression"])
+    model = line(FEATURES, HEADS["regression"])
     labels = LABELS["regression"]
     with pytest.raises(ValueError) as caught:
         training.fit(
@@ -162,7 +175,7 @@ def test_nan_label_in_the_eval_split_is_an_error():
 
 
 def test_class_that_only_the_eval_split_has_does_not_stop_training():
-    model = linear.build(FEATURES, HEADS["multiclass"])
+    model = line(FEATURES, HEADS["multiclass"])
     labels = LABELS["multiclass"]
     history = training.fit(
         model, HEADS["multiclass"].loss, batches(labels), batches(with_one(labels, -1)), training.FitConfig(epochs=1)
@@ -176,7 +189,7 @@ def test_tensorboard_logs_go_below_the_log_dir(tmp_path: Path):
     data = batches(LABELS["binary"])
     config = training.FitConfig(epochs=1)
     log = training.tensorboard(str(tmp_path / "logs"))
-    training.fit(linear.build(FEATURES, HEADS["binary"]), HEADS["binary"].loss, data, data, config, [log])
+    training.fit(line(FEATURES, HEADS["binary"]), HEADS["binary"].loss, data, data, config, [log])
     assert sorted(os.listdir(tmp_path / "logs" / "tensorboard")) == ["train", "validation"]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import datasets
+from models import datasets, in_memory
 from preprocessing.features import EncodedFeature
 
 SPEC = datasets.ExampleSpec(
@@ -42,8 +41,13 @@ def files(request, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(params=["in_memory", "streamed"])
 def read(request):
-    """datasets.read, once where everything fits into memory and once where nothing does."""
-    return functools.partial(datasets.read, memory_bytes=datasets.MEMORY_BYTES if request.param == "in_memory" else 0)
+    """As datasets.read, once where everything fits into memory and once where nothing does."""
+    memory_bytes = datasets.MEMORY_BYTES if request.param == "in_memory" else 0
+
+    def read(files, spec, batch_size, shuffle_seed=None):
+        return datasets.load(files, spec, memory_bytes).dataset(batch_size, shuffle_seed)
+
+    return read
 
 
 def positions(dataset: tf.data.Dataset) -> list[int]:
@@ -113,10 +117,13 @@ def test_files_of_two_compressions_are_an_error():
 
 def test_what_does_not_fit_into_memory_is_streamed_in_the_same_order(files):
     bytes_of_all = NUM_EXAMPLES * (3 * 4 + 8)
-    in_memory, streamed = (datasets.read(files, SPEC, 8, memory_bytes=bytes_of_all - missing) for missing in (0, 1))
-    # How many there are is known of the first only.
-    assert (int(in_memory.cardinality()), int(streamed.cardinality())) == (7, tf.data.UNKNOWN_CARDINALITY)
-    assert positions(in_memory) == positions(streamed)
+    kept, streamed = (datasets.load(files, SPEC, bytes_of_all - missing) for missing in (0, 1))
+    assert isinstance(kept, in_memory.Split)
+    assert not isinstance(streamed, in_memory.Split)
+    assert positions(kept.dataset(8)) == positions(streamed.dataset(8))
+    for examples in (kept, streamed):
+        assert examples.num_examples == NUM_EXAMPLES
+        assert int(examples.dataset(8, shuffle_seed=1).cardinality()) == 7
 
 
 def test_examples_with_ids_only_are_read(files, read):
