@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+_AHEAD = 4  # batches that are cut while others are computed with
+
 
 @dataclass(frozen=True)
 class Block:
@@ -57,7 +59,10 @@ class Split:
             seeds = tf.data.Dataset.random(shuffle_seed, rerandomize_each_iteration=True).take(1)
             batches = seeds.flat_map(lambda seed: tf.data.Dataset.from_tensor_slices(_order(number, seed)).batch(batch_size))
             batches = batches.apply(tf.data.experimental.assert_cardinality(-(-number // batch_size)))
-        return sharded_by_example(batches.map(self._cutter()).prefetch(tf.data.AUTOTUNE))
+        # There is nothing to tune, and measuring takes longer than cutting a batch.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return sharded_by_example(batches.map(self._cutter()).prefetch(_AHEAD)).with_options(options)
 
     def _cutter(self) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
         with tf.device("/CPU:0"):

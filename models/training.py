@@ -85,9 +85,13 @@ def fit(
             optimizer=_optimizer(config), loss=loss, steps_per_execution=steps_per_execution, jit_compile=config.jit_compile
         )
     steps.prepare(model)
+    train, steps_per_epoch = _endless(train)
+    evaluation, validation_steps = _endless(evaluation)
     history = model.fit(
         train,
         validation_data=evaluation,
+        steps_per_epoch=steps_per_epoch,
+        validation_steps=validation_steps,
         epochs=config.epochs,
         callbacks=[*_callbacks(config), *callbacks],
         verbose=2,
@@ -114,6 +118,12 @@ def _steps_per_execution(
     if min(sizes) < 1 or any(callback._implements_train_batch_hooks() for callback in callbacks):
         return 1
     return min(_MOST_STEPS, sizes[0])
+
+
+def _endless(dataset: tf.data.Dataset) -> tuple[tf.data.Dataset, int | None]:
+    """Return all epochs as one dataset, and the batches of one: Keras makes two iterators an epoch of one that ends."""
+    num_batches = int(dataset.cardinality())
+    return (dataset.repeat(), num_batches) if num_batches > 0 else (dataset, None)
 
 
 def _counted(dataset: tf.data.Dataset) -> tf.data.Dataset:

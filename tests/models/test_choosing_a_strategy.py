@@ -47,8 +47,9 @@ def trained(kind):
         config = tabular.Config(embedding_dim=2, numeric_units=4, hidden=(8,), dropout=0.0)
         model = tabular.build(config, FEATURES, Head("binary", 2))
     start = model.get_weights()
-    data = split.dataset(24, shuffle_seed=3)  # the last batch is smaller
-    training.fit(model, Head("binary", 2).loss, data, data, training.FitConfig(epochs=3, optimizer="adam", learning_rate=0.01))
+    train, evaluation = split.dataset(24, shuffle_seed=3), split.dataset(24)  # the last batch is smaller
+    config = training.FitConfig(epochs=3, optimizer="adam", learning_rate=0.01)
+    training.fit(model, Head("binary", 2).loss, train, evaluation, config)
     return start, model.get_weights(), reason, strategy.num_replicas_in_sync
 
 
