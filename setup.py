@@ -40,6 +40,7 @@ setup(
         "pydantic>=2.5,<3",
         "pyyaml>=6",
         "rich>=13",
+        "scipy",
         "typer>=0.12",
         # tensorflow_hub 0.15, a dependency of tfx 1.16, imports pkg_resources, which setuptools removed.
         f"setuptools<81; {TFX_1_16}",

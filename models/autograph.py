@@ -1,7 +1,7 @@
 """Keeps AutoGraph away from tf_keras, whose code needs no conversion: the first training step takes 2 s instead of 14 s.
 
-AutoGraph's list of libraries to leave alone names `keras` and forgets `tf_keras`. Only the training loop
-is still converted: with steps_per_execution it iterates over a tensor.
+AutoGraph's list of libraries to leave alone names `keras` and forgets `tf_keras`. Only the loops in `predict` are still
+converted: with steps_per_execution they iterate over a tensor. `fit` has its own (models/steps.py).
 """
 
 from __future__ import annotations
@@ -14,5 +14,9 @@ def leave_keras_alone() -> None:
     """Add the rules, once per process."""
     from tensorflow.python.autograph.core import config, config_lib  # not at the top: a config is read without TensorFlow
 
-    rules = (config_lib.Convert("tf_keras.src.engine.training"), config_lib.DoNotConvert("tf_keras"))
+    rules = (
+        config_lib.Convert("tf_keras.src.engine.training"),
+        config_lib.DoNotConvert("tf_keras"),
+        config_lib.DoNotConvert("models.steps"),
+    )
     config.CONVERSION_RULES = (*rules, *config.CONVERSION_RULES)

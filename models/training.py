@@ -11,7 +11,10 @@ import pydantic
 import tensorflow as tf
 import tf_keras as keras
 
+from models import steps
 from models.autograph import leave_keras_alone
+
+_MOST_STEPS = 32  # per call of the training step: what a call costs is no longer seen beside so many
 
 
 class FitConfig(pydantic.BaseModel):
@@ -33,8 +36,10 @@ class FitConfig(pydantic.BaseModel):
     learning_rate_schedule: Literal["plateau", "cosine"] = pydantic.Field(
         "plateau", description="plateau: drops when the eval loss does; cosine: falls to 0 over all epochs."
     )
-    steps_per_execution: int = pydantic.Field(
-        1, ge=1, description="Batches per call of the training step: 10 or more saves a quarter of the time of a small network."
+    steps_per_execution: pydantic.PositiveInt | Literal["auto"] = pydantic.Field(
+        "auto",
+        description="Batches per call of the training step. auto: up to 32, but 1 where a callback looks at every batch or "
+        "nobody knows how many batches there are.",
     )
     jit_compile: bool = pydantic.Field(False, description="Compile the training step with XLA; pays on accelerators.")
     reduce_lr_patience: int = pydantic.Field(1, ge=1, description="plateau: epochs without a better eval loss before a drop.")
@@ -72,18 +77,21 @@ def fit(
       ValueError: the loss is not a number, with what to try.
     """
     leave_keras_alone()
-    if config.steps_per_execution > 1:
+    steps_per_execution = _steps_per_execution(config, (train, evaluation), callbacks)
+    if steps_per_execution > 1:
         train, evaluation = _counted(train), _counted(evaluation)
     with model.distribute_strategy.scope():
         model.compile(
-            optimizer=_optimizer(config),
-            loss=loss,
-            steps_per_execution=config.steps_per_execution,
-            jit_compile=config.jit_compile,
+            optimizer=_optimizer(config), loss=loss, steps_per_execution=steps_per_execution, jit_compile=config.jit_compile
         )
+    steps.prepare(model)
+    train, steps_per_epoch = _endless(train)
+    evaluation, validation_steps = _endless(evaluation)
     history = model.fit(
         train,
         validation_data=evaluation,
+        steps_per_epoch=steps_per_epoch,
+        validation_steps=validation_steps,
         epochs=config.epochs,
         callbacks=[*_callbacks(config), *callbacks],
         verbose=2,
@@ -99,6 +107,23 @@ def fit(
             "Look for missing or extreme labels and numeric features in the eval split."
         )
     return history
+
+
+def _steps_per_execution(
+    config: FitConfig, data: Sequence[tf.data.Dataset], callbacks: Sequence[keras.callbacks.Callback]
+) -> int:
+    if config.steps_per_execution != "auto":
+        return config.steps_per_execution
+    sizes = [int(dataset.cardinality()) for dataset in data]
+    if min(sizes) < 1 or any(callback._implements_train_batch_hooks() for callback in callbacks):
+        return 1
+    return min(_MOST_STEPS, sizes[0])
+
+
+def _endless(dataset: tf.data.Dataset) -> tuple[tf.data.Dataset, int | None]:
+    """Return all epochs as one dataset, and the batches of one: Keras makes two iterators an epoch of one that ends."""
+    num_batches = int(dataset.cardinality())
+    return (dataset.repeat(), num_batches) if num_batches > 0 else (dataset, None)
 
 
 def _counted(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -131,9 +156,11 @@ def tensorboard(log_dir: str) -> keras.callbacks.Callback:
 
 
 def _optimizer(config: FitConfig) -> keras.optimizers.Optimizer:
+    from models import optimizers  # its classes derive from those of Keras, and a config is read without them
+
     if config.optimizer == "adamw":
-        return keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-    return keras.optimizers.Adam(config.learning_rate)
+        return optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+    return optimizers.Adam(config.learning_rate)
 
 
 def _is_finite(loss: float) -> bool:

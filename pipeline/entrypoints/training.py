@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import json
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pydantic
 import tensorflow as tf
 import tensorflow_transform as tft
-import tf_keras as keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
@@ -75,39 +76,61 @@ def run_fn(fn_args: FnArgs) -> None:
     spec = settings.example_spec(transform)
     task = importlib.import_module(settings.model_module)
 
+    seconds = _Seconds()
     training.make_deterministic(settings.fit.seed)
     strategy, reason = distribution.choose(settings.strategy)
-    train = datasets.read(_glob(fn_args.train_files), spec, settings.fit.batch_size, shuffle_seed=settings.fit.seed)
-    evaluation = datasets.read(_glob(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
-    head = settings.fitted_head(transform, train)
-    with strategy.scope():
-        model = task.build(task.Config.model_validate(settings.model), spec.features, head)
-    history = training.fit(model, head.loss, train, evaluation, settings.fit, [training.tensorboard(fn_args.model_run_dir)])
-
-    keras.utils.set_random_seed(settings.fit.seed)
-    simple = linear.build(spec.features, head)
-    training.fit(simple, head.loss, train, evaluation, linear.fit_config(settings.fit))
-
-    classes = class_names(settings.label, transform)
-    serving.export(model, transform, settings.label.column, classes, fn_args.serving_model_dir)
-    fileio.makedirs(os.path.dirname(keras_model_path(model_uri)))
-    serving.save_keras(model, keras_model_path(model_uri))
+    with seconds.of("read"):
+        examples = datasets.load(_glob(fn_args.train_files), spec)
+        train = examples.dataset(settings.fit.batch_size, shuffle_seed=settings.fit.seed)
+        evaluation = datasets.read(_glob(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
+        head = settings.fitted_head(transform, examples.dataset(EVALUATION_BATCH_SIZE))
+    with seconds.of("fit"):
+        with strategy.scope():
+            model = task.build(task.Config.model_validate(settings.model), spec.features, head)
+        history = training.fit(model, head.loss, train, evaluation, settings.fit, [training.tensorboard(fn_args.model_run_dir)])
+    with seconds.of("baseline"):
+        sample = examples.dataset(EVALUATION_BATCH_SIZE, shuffle_seed=settings.fit.seed)
+        simple = linear.fit(spec.features, head, *datasets.take(sample, linear.most_examples(head)))
+        simple_baseline = evaluate(simple.predict, evaluation, settings)
+    with seconds.of("export"):
+        classes = class_names(settings.label, transform)
+        serving.export(model, transform, settings.label.column, classes, fn_args.serving_model_dir)
+        fileio.makedirs(os.path.dirname(keras_model_path(model_uri)))
+        serving.save_keras(model, keras_model_path(model_uri))
     report = {
         "strategy": reason,
         "epochs": len(history.epoch),
         "loss": [float(value) for value in history.history["loss"]],
         "eval_loss": [float(value) for value in history.history["val_loss"]],
         "parameters": int(model.count_params()),
-        "simple_baseline": evaluate(simple, evaluation, settings),
+        "simple_baseline": simple_baseline,
+        "examples": examples.num_examples,
+        "examples_per_second": round(examples.num_examples * len(history.epoch) / seconds.by_part["fit"], 1),
+        "seconds": {part: round(value, 2) for part, value in seconds.by_part.items()},
     }
     io_utils.write_string_file(training_report_path(model_uri), json.dumps(report, indent=1))
 
 
-def evaluate(model: keras.Model, evaluation: tf.data.Dataset, settings: TrainSettings) -> dict[str, float]:
-    """Return the metrics of a Keras model over all batches of (features, label)."""
-    labels = np.concatenate([label.numpy() for _, label in evaluation])
-    scores = model.predict(evaluation, verbose=0)
+def evaluate(
+    predict: Callable[[dict[str, np.ndarray]], np.ndarray], evaluation: tf.data.Dataset, settings: TrainSettings
+) -> dict[str, float]:
+    """Return the metrics over all batches of (features, label) of what gives (n, units) for {name: (n, width)}."""
+    batches = [(label, predict(features)) for features, label in evaluation.as_numpy_iterator()]
+    labels, scores = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return metrics.evaluate(settings.label.kind, settings.metrics, labels, scores)
+
+
+class _Seconds:
+    """Where the time goes: seconds by part."""
+
+    def __init__(self) -> None:
+        self.by_part: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.by_part[part] = time.monotonic() - began
 
 
 def _glob(patterns: Sequence[str]) -> list[str]:

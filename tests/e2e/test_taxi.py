@@ -309,4 +309,4 @@ def _train(taxi: Finished, repository: Path, seed: int):
     model = tabular.build(config.model, spec.features, head)
     batches = datasets.read(evaluation, spec, config.fit.batch_size)
     training.fit(model, head.loss, datasets.read(train, spec, config.fit.batch_size, shuffle_seed=seed), batches, config.fit)
-    return model, evaluate(model, batches, settings)["auc"]
+    return model, evaluate(model.predict_on_batch, batches, settings)["auc"]

@@ -25,7 +25,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from models import distribution, tabular, training
+from models import distribution, in_memory, tabular, training
 from models.heads import Head
 from preprocessing.features import EncodedFeature
 
@@ -35,7 +35,9 @@ inputs = {
     "fare_xf": random.normal(size=(64, 1)).astype(np.float32),
     "company_xf": random.integers(0, 10, size=(64, 1)).astype(np.int32),
 }
-data = tf.data.Dataset.from_tensor_slices((inputs, (inputs["fare_xf"] > 0).astype(np.int64))).batch(16)
+labels = (inputs["fare_xf"] > 0).astype(np.int64)
+blocks = tuple(in_memory.Block((name,), (1,), x) for name, x in inputs.items())
+split = in_memory.Split(blocks, labels)
 
 
 def trained(kind):
@@ -45,7 +47,9 @@ def trained(kind):
         config = tabular.Config(embedding_dim=2, numeric_units=4, hidden=(8,), dropout=0.0)
         model = tabular.build(config, FEATURES, Head("binary", 2))
     start = model.get_weights()
-    training.fit(model, Head("binary", 2).loss, data, data, training.FitConfig(epochs=3, optimizer="adam", learning_rate=0.01))
+    train, evaluation = split.dataset(24, shuffle_seed=3), split.dataset(24)  # the last batch is smaller
+    config = training.FitConfig(epochs=3, optimizer="adam", learning_rate=0.01)
+    training.fit(model, Head("binary", 2).loss, train, evaluation, config)
     return start, model.get_weights(), reason, strategy.num_replicas_in_sync
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from models import linear, metrics, tabular, training
+from models import metrics, tabular, training
 from models.heads import Head, Kind
+from models.inputs import keras_inputs
 from preprocessing.features import EncodedFeature
 
 FEATURES = (EncodedFeature("fare_xf", "fare"), EncodedFeature("company_xf", "company", num_ids=10))
@@ -33,6 +35,17 @@ LABELS = {
 def batches(labels: np.ndarray, shuffle_seed: int | None = None) -> tf.data.Dataset:
     data = tf.data.Dataset.from_tensor_slices((INPUTS, labels))
     return (data.shuffle(96, seed=shuffle_seed) if shuffle_seed is not None else data).batch(32)
+
+
+def line(features: Sequence[EncodedFeature], head: Head) -> keras.Model:
+    """Build a network of one layer, which starts at zero."""
+    x = keras_inputs(features)
+    numbers = [
+        keras.layers.Lambda(lambda ids: tf.one_hot(ids[:, 0], 10))(x[f.name]) if f.num_ids else x[f.name] for f in features
+    ]
+    return keras.Model(
+        x, head.activate(keras.layers.Dense(head.units, kernel_initializer="zeros")(keras.layers.Concatenate()(numbers)))
+    )
 
 
 def with_one(labels: np.ndarray, value: float) -> np.ndarray:
@@ -75,7 +88,7 @@ def test_batches_are_counted_where_several_are_executed_at_once():
 
 def test_early_stopping_restores_the_weights_of_the_best_epoch():
     keras.utils.set_random_seed(1)
-    model = linear.build(FEATURES, HEADS["binary"])
+    model = line(FEATURES, HEADS["binary"])
     # What is learned of the train split is wrong for the eval split: the first epoch is the best.
     labels = LABELS["binary"]
     config = training.FitConfig(epochs=30, optimizer="adam", learning_rate=0.05, early_stopping_patience=2)
@@ -88,7 +101,7 @@ def test_early_stopping_restores_the_weights_of_the_best_epoch():
 
 
 def test_learning_rate_drops_after_epochs_without_gain():
-    model = linear.build(FEATURES, HEADS["binary"])
+    model = line(FEATURES, HEADS["binary"])
     config = training.FitConfig(epochs=3, learning_rate=0.05, reduce_lr_patience=1, reduce_lr_factor=0.1)
     history = training.fit(model, HEADS["binary"].loss, batches(LABELS["binary"]), batches(1 - LABELS["binary"]), config)
     assert history.history["lr"] == pytest.approx([0.05, 0.05, 0.005])
@@ -106,7 +119,7 @@ def test_every_label_kind_is_learned(kind: Kind, largest_loss: float):
 
 def test_adamw_decays_weights_and_adam_does_not():
     def optimizer(kind: str) -> keras.optimizers.Optimizer:
-        model = linear.build(FEATURES, HEADS["binary"])
+        model = line(FEATURES, HEADS["binary"])
         config = training.FitConfig(optimizer=kind, weight_decay=0.02, learning_rate=0.03, epochs=1)
         training.fit(model, HEADS["binary"].loss, batches(LABELS["binary"]), batches(LABELS["binary"]), config)
         return model.optimizer
@@ -117,7 +130,7 @@ def test_adamw_decays_weights_and_adam_does_not():
 
 
 def test_nan_label_in_the_train_split_is_a_divergence():
-    model = linear.build(FEATURES, HEADS["regression"])
+    model = line(FEATURES, HEADS["regression"])
     labels = LABELS["regression"]
     with pytest.raises(ValueError) as caught:
         training.fit(
@@ -145,11 +158,15 @@ def test_absurd_learning_rate_is_a_divergence():
 
 
 def test_nan_label_in_the_eval_split_is_an_error():
-    model = linear.build(FEATURES, HEADS["regression"])
+    model = line(FEATURES, HEADS["regression"])
     labels = LABELS["regression"]
     with pytest.raises(ValueError) as caught:
         training.fit(
-            model, HEADS["regression"].loss, batches(labels), batches(with_one(labels, np.nan)), training.FitConfig(epochs=2)
+            model,
+            HEADS["regression"].loss,
+            batches(labels),
+            batches(with_one(labels, np.nan)),
+            training.FitConfig(epochs=2),
         )
     assert str(caught.value) == (
         "The eval loss was never a number, so no epoch is the best. "
@@ -158,7 +175,7 @@ def test_nan_label_in_the_eval_split_is_an_error():
 
 
 def test_class_that_only_the_eval_split_has_does_not_stop_training():
-    model = linear.build(FEATURES, HEADS["multiclass"])
+    model = line(FEATURES, HEADS["multiclass"])
     labels = LABELS["multiclass"]
     history = training.fit(
         model, HEADS["multiclass"].loss, batches(labels), batches(with_one(labels, -1)), training.FitConfig(epochs=1)
@@ -172,7 +189,7 @@ def test_tensorboard_logs_go_below_the_log_dir(tmp_path: Path):
     data = batches(LABELS["binary"])
     config = training.FitConfig(epochs=1)
     log = training.tensorboard(str(tmp_path / "logs"))
-    training.fit(linear.build(FEATURES, HEADS["binary"]), HEADS["binary"].loss, data, data, config, [log])
+    training.fit(line(FEATURES, HEADS["binary"]), HEADS["binary"].loss, data, data, config, [log])
     assert sorted(os.listdir(tmp_path / "logs" / "tensorboard")) == ["train", "validation"]
 
 
@@ -190,3 +207,72 @@ def test_mistaken_fit_config_is_refused(mistake: dict, message: str):
     with pytest.raises(pydantic.ValidationError) as caught:
         training.FitConfig.model_validate(mistake)
     assert [error["msg"] for error in caught.value.errors()] == [message]
+
+
+class CountsBatches(keras.callbacks.Callback):
+    """Looks at every batch, as a pruning schedule does."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.calls += 1
+
+
+class CountsExecutions(keras.callbacks.Callback):
+    """Asks how many batches a call of the training step has."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.batches = int(self.model._steps_per_execution)
+
+
+@pytest.mark.parametrize(
+    ("given", "callbacks", "known", "expected"),
+    [("auto", [], True, 3), ("auto", [CountsBatches()], True, 1), ("auto", [], False, 1), (2, [CountsBatches()], False, 2)],
+)
+def test_batches_of_a_call(given: int | str, callbacks: list, known: bool, expected: int):
+    data = batches(LABELS["binary"]) if known else batches(LABELS["binary"]).filter(lambda x, y: True)
+    model, seen = tabular.build(CONFIG, FEATURES, HEADS["binary"]), CountsExecutions()
+    config = training.FitConfig(epochs=1, steps_per_execution=given)
+    training.fit(model, HEADS["binary"].loss, data, data, config, [seen, *callbacks])
+    assert seen.batches == expected
+    assert int(model.optimizer.iterations) == 3
+
+
+def test_nothing_is_learned_after_the_last_batch_of_an_unknown_number():
+    def weights(data: tf.data.Dataset) -> list[np.ndarray]:
+        training.make_deterministic(1)
+        model = tabular.build(CONFIG.model_copy(update={"dropout": 0.0}), FEATURES, HEADS["binary"])
+        config = training.FitConfig(epochs=3, weight_decay=0.1, steps_per_execution=1)
+        training.fit(model, HEADS["binary"].loss, data, data, config)
+        return model.get_weights()
+
+    data = batches(LABELS["binary"])
+    for x, y in zip(weights(data), weights(data.filter(lambda x, y: True)), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_callback_that_looks_at_every_batch_sees_every_batch():
+    counts = CountsBatches()
+    data = batches(LABELS["binary"])
+    model = tabular.build(CONFIG, FEATURES, HEADS["binary"])
+    training.fit(model, HEADS["binary"].loss, data, data, training.FitConfig(epochs=2), [counts])
+    assert counts.calls == 6
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_training_and_evaluation_are_traced_once(steps: int):
+    traces = []
+
+    class Traced(keras.losses.Loss):
+        def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+            traces.append(tf.inside_function())
+            return HEADS["binary"].loss(y_true, y_pred)
+
+    data = batches(LABELS["binary"])
+    model = tabular.build(CONFIG, FEATURES, HEADS["binary"])
+    training.fit(model, Traced(), data, data, training.FitConfig(epochs=3, steps_per_execution=steps))
+    assert traces == [True, True]  # one for training, one for evaluation
+    model.evaluate(data, verbose=0)
+    assert len(traces) == 2

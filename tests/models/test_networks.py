@@ -1,4 +1,4 @@
-"""Heads, inputs, the tabular network and the linear baseline."""
+"""Heads, inputs and the tabular network."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from models import inputs, linear, tabular
+from models import inputs, tabular
 from models.heads import Head, Kind
-from models.training import FitConfig
 from preprocessing.features import EncodedFeature
 
 NUMBER = EncodedFeature("fare_xf", "fare")
@@ -150,12 +149,9 @@ def test_tabular_network_of_one_number_has_nothing_to_join():
     assert model({"fare_xf": np.ones((2, 1))}).shape == (2, 1)
 
 
-@pytest.mark.parametrize(
-    "build", [lambda: tabular.build(SMALL, [], HEADS["binary"]), lambda: linear.build([], HEADS["binary"])]
-)
-def test_model_without_features_is_refused(build):
+def test_model_without_features_is_refused():
     with pytest.raises(ValueError) as caught:
-        build()
+        tabular.build(SMALL, [], HEADS["binary"])
     assert str(caught.value) == "A model needs at least one feature. Declare some under `features:` in the config file."
 
 
@@ -173,39 +169,3 @@ def test_mistaken_model_config_is_refused(mistake: dict, message: str):
     with pytest.raises(pydantic.ValidationError) as caught:
         tabular.Config.model_validate(mistake)
     assert [error["msg"] for error in caught.value.errors()] == [message]
-
-
-@pytest.mark.parametrize(("kind", "start"), [("binary", [0.5]), ("multiclass", [1 / 3] * 3), ("regression", [0.0])])
-def test_linear_baseline_starts_at_zero_weights(kind: Kind, start: list[float]):
-    features = [NUMBER, POINT, COMPANY]
-    model = linear.build(features, HEADS[kind])
-    np.testing.assert_allclose(model(batch_of(features, 4)), np.tile(start, (4, 1)), atol=1e-6)
-
-
-def test_linear_baseline_has_one_weight_per_number_id_and_unit():
-    assert linear.build([NUMBER, POINT, COMPANY], HEADS["binary"]).count_params() == 3 + 101 + 1
-    assert linear.build([NUMBER, POINT, COMPANY], HEADS["multiclass"]).count_params() == 3 * (3 + 101 + 1)
-
-
-def test_linear_baseline_is_the_sum_of_its_terms():
-    model = linear.build([NUMBER, COMPANY], HEADS["regression"])
-    bias, kernel, table = np.array([0.5]), np.array([[2.0]]), np.arange(101.0)[:, np.newaxis]
-    by_shape = {(1,): bias, (1, 1): kernel, (101, 1): table}
-    model.set_weights([by_shape[tuple(w.shape)] for w in model.weights])
-    outputs = model({"fare_xf": np.array([[3.0], [-1.0]]), "company_xf": np.array([[7], [0]])})
-    np.testing.assert_allclose(outputs, [[2 * 3 + 7 + 0.5], [-2 + 0 + 0.5]], atol=1e-5)
-
-
-def test_linear_baseline_leaves_derived_features_out():
-    assert sorted(linear.build([NUMBER, COMPANY, BUCKET, CROSS], HEADS["binary"]).input) == ["company_xf", "fare_xf"]
-
-
-def test_linear_baseline_takes_derived_features_where_there_is_nothing_else():
-    assert sorted(linear.build([BUCKET, CROSS], HEADS["binary"]).input) == ["fare_bucket_xf", "pair_xf"]
-
-
-def test_linear_baseline_is_trained_with_the_same_seed_and_batches():
-    config = linear.fit_config(FitConfig(seed=7, batch_size=32, epochs=3, learning_rate=0.5))
-    assert config == FitConfig(
-        seed=7, batch_size=32, epochs=20, optimizer="adam", learning_rate=0.01, early_stopping_patience=3
-    )

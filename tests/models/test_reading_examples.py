@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import datasets
+from models import datasets, in_memory
 from preprocessing.features import EncodedFeature
 
 SPEC = datasets.ExampleSpec(
@@ -39,42 +39,53 @@ def files(request, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return paths
 
 
+@pytest.fixture(params=["in_memory", "streamed"])
+def read(request):
+    """As datasets.read, once where everything fits into memory and once where nothing does."""
+    memory_bytes = datasets.MEMORY_BYTES if request.param == "in_memory" else 0
+
+    def read(files, spec, batch_size, shuffle_seed=None):
+        return datasets.load(files, spec, memory_bytes).dataset(batch_size, shuffle_seed)
+
+    return read
+
+
 def positions(dataset: tf.data.Dataset) -> list[int]:
     """Go through one epoch."""
     return [int(x) for features, _ in dataset for x in features["position_xf"][:, 0]]
 
 
-def test_every_example_comes_once_an_epoch_in_the_order_of_the_files(files):
-    dataset = datasets.read(files, SPEC, batch_size=8)
+def test_every_example_comes_once_an_epoch_in_the_order_of_the_files(files, read):
+    dataset = read(files, SPEC, batch_size=8)
     first = positions(dataset)
     assert sorted(first) == list(range(NUM_EXAMPLES))
     assert positions(dataset) == first
-    assert positions(datasets.read(files[::-1], SPEC, batch_size=8)) == first
+    assert positions(read(files[::-1], SPEC, batch_size=8)) == first
 
 
-def test_shuffled_epochs_hold_every_example_once_in_a_new_order(files):
-    dataset = datasets.read(files, SPEC, batch_size=8, shuffle_seed=1)
+def test_shuffled_epochs_hold_every_example_once_in_a_new_order(files, read):
+    dataset = read(files, SPEC, batch_size=8, shuffle_seed=1)
     epochs = [positions(dataset) for _ in range(3)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(NUM_EXAMPLES))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
-def test_the_seed_fixes_the_order_of_every_epoch(files):
+def test_the_seed_fixes_the_order_of_every_epoch(files, read):
     def two_epochs(seed: int) -> list[list[int]]:
-        dataset = datasets.read(files, SPEC, batch_size=8, shuffle_seed=seed)
+        dataset = read(files, SPEC, batch_size=8, shuffle_seed=seed)
         return [positions(dataset), positions(dataset)]
 
     assert two_epochs(1) == two_epochs(1)
     assert two_epochs(1) != two_epochs(2)
 
 
-def test_last_batch_is_kept(files):
-    sizes = [len(label) for _, label in datasets.read(files, SPEC, batch_size=8)]
+def test_last_batch_is_kept(files, read):
+    sizes = [len(label) for _, label in read(files, SPEC, batch_size=8)]
     assert sizes == [8] * 6 + [5]
 
 
-def test_batches_hold_int32_ids_float32_numbers_and_the_label(files):
-    features, label = next(iter(datasets.read(files, SPEC, batch_size=8)))
+def test_batches_hold_int32_ids_float32_numbers_and_the_label(files, read):
+    features, label = next(iter(read(files, SPEC, batch_size=8)))
     assert sorted(features) == ["point_xf", "position_xf"]
     assert (features["position_xf"].dtype, features["position_xf"].shape) == (tf.int32, (8, 1))
     assert (features["point_xf"].dtype, features["point_xf"].shape) == (tf.float32, (8, 2))
@@ -91,8 +102,8 @@ def test_no_files_are_an_error():
 
 
 @pytest.mark.parametrize(("wanted", "taken"), [(10, 10), (1000, NUM_EXAMPLES)])
-def test_take_gives_at_most_the_wanted_number_of_examples(files, wanted: int, taken: int):
-    features, label = datasets.take(datasets.read(files, SPEC, batch_size=8, shuffle_seed=3), wanted)
+def test_take_gives_at_most_the_wanted_number_of_examples(files, read, wanted: int, taken: int):
+    features, label = datasets.take(read(files, SPEC, batch_size=8, shuffle_seed=3), wanted)
     assert features["point_xf"].shape == (taken, 2)
     assert label.shape == (taken, 1)
     assert len(set(features["position_xf"][:, 0])) == taken
@@ -102,3 +113,28 @@ def test_files_of_two_compressions_are_an_error():
     with pytest.raises(ValueError) as caught:
         datasets.read(["b.gz", "a"], SPEC, batch_size=8)
     assert str(caught.value) == ("Some files end in .gz and some do not: ['a', 'b.gz']. Give files of one compression.")
+
+
+def test_what_does_not_fit_into_memory_is_streamed_in_the_same_order(files):
+    bytes_of_all = NUM_EXAMPLES * (3 * 4 + 8)
+    kept, streamed = (datasets.load(files, SPEC, bytes_of_all - missing) for missing in (0, 1))
+    assert isinstance(kept, in_memory.Split)
+    assert not isinstance(streamed, in_memory.Split)
+    assert positions(kept.dataset(8)) == positions(streamed.dataset(8))
+    for examples in (kept, streamed):
+        assert examples.num_examples == NUM_EXAMPLES
+        assert int(examples.dataset(8, shuffle_seed=1).cardinality()) == 7
+
+
+def test_examples_with_ids_only_are_read(files, read):
+    spec = datasets.ExampleSpec(SPEC.features[1:], "label_xf", tf.int64)
+    features, _ = next(iter(read(files, spec, 8)))
+    assert list(features) == ["position_xf"]
+
+
+def test_mirrored_replicas_share_every_batch(files, read):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    dataset = strategy.experimental_distribute_dataset(read(files, SPEC, batch_size=8, shuffle_seed=1))
+    epochs = [positions(dataset) for _ in range(2)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(NUM_EXAMPLES))] * 2
+    assert epochs[0] != epochs[1]

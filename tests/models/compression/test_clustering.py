@@ -23,7 +23,8 @@ def test_large_kernels_have_at_most_the_requested_values(clustered, layer: str):
 
 @pytest.mark.parametrize("layer", ["numeric_tower", "logits", "company_xf_embedding"])
 def test_small_kernels_and_tables_are_left_alone(clustered, layer: str):
-    assert num_values(clustered, layer) == kernel(clustered, layer).size
+    # Two of thousands of random weights may be equal; a cluster has a handful of values.
+    assert num_values(clustered, layer) > 0.99 * kernel(clustered, layer).size
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def initialized(binary: Task) -> dict[str, keras.Model]:
 @pytest.mark.parametrize("initialization", ["kmeans++", "linear", "density"])
 def test_every_initialization_gives_the_requested_values_where_they_were_asked_for(initialized, initialization: str):
     assert 3 <= num_values(initialized[initialization], "hidden_1") <= 4
-    assert num_values(initialized[initialization], "hidden_0") == 2560
+    assert num_values(initialized[initialization], "hidden_0") > 0.99 * 2560
 
 
 def test_initializations_begin_at_different_values(binary: Task, initialized):

@@ -1,0 +1,121 @@
+"""A split in memory: parsed once, shuffled by position, and cut into whole batches with a handful of operations each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+_AHEAD = 4  # batches that are cut while others are computed with
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns of one dtype, side by side.
+
+    Attributes:
+      names: of the features.
+      widths: of each.
+      values: (n, sum of the widths).
+    """
+
+    names: tuple[str, ...]
+    widths: tuple[int, ...]
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Split:
+    """All examples of a split.
+
+    Attributes:
+      blocks: the features, one block for each dtype.
+      labels: (n, 1).
+    """
+
+    blocks: tuple[Block, ...]
+    labels: np.ndarray
+
+    @property
+    def num_examples(self) -> int:
+        """How many there are."""
+        return len(self.labels)
+
+    def dataset(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+        """Return batches of ({name: (batch, width)}, label (batch, 1)); the last one may be smaller.
+
+        Args:
+          batch_size: examples per batch.
+          shuffle_seed: a new order every epoch, which this seed fixes; None keeps the order.
+        """
+        number = self.num_examples
+        if shuffle_seed is None:
+            batches = tf.data.Dataset.range(number, output_type=tf.int32).batch(batch_size)
+        else:
+            # Batches are cut by `batch`, not as ranges, for tf.distribute to see how large they are. The seeds of the epochs:
+            # iterating again goes on in their sequence, as `shuffle` does, which would need 200 bytes an example.
+            seeds = tf.data.Dataset.random(shuffle_seed, rerandomize_each_iteration=True).take(1)
+            batches = seeds.flat_map(lambda seed: tf.data.Dataset.from_tensor_slices(_order(number, seed)).batch(batch_size))
+            batches = batches.apply(tf.data.experimental.assert_cardinality(-(-number // batch_size)))
+        # There is nothing to tune, and measuring takes longer than cutting a batch.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return sharded_by_example(batches.map(self._cutter()).prefetch(_AHEAD)).with_options(options)
+
+    def _cutter(self) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
+        with tf.device("/CPU:0"):
+            blocks = [(block, tf.constant(block.values)) for block in self.blocks]
+            labels = tf.constant(self.labels)
+
+        def cut(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+            features: dict[str, tf.Tensor] = {}
+            for block, values in blocks:
+                features.update(zip(block.names, tf.split(tf.gather(values, positions), block.widths, axis=1), strict=True))
+            return features, tf.gather(labels, positions)
+
+        return cut
+
+
+def _order(number: int, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.experimental.stateless_shuffle(tf.range(number), tf.stack([seed, seed]))
+
+
+def sharded_by_example(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Let several workers take turns at examples, whatever the number of files."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options)
+
+
+def load(batches: tf.data.Dataset, max_bytes: int) -> Split | None:
+    """Read a split into memory.
+
+    Args:
+      batches: ({name: (batch, width)}, label (batch, 1)), int32 or float32 each.
+      max_bytes: of all tensors together; for a moment twice as much is held.
+
+    Returns:
+      The split; None where it has more bytes, or no example.
+    """
+    kinds: dict[tf.DType, list[str]] = {}
+    features, _ = batches.element_spec
+    for name, tensor in features.items():
+        kinds.setdefault(tensor.dtype, []).append(name)
+    parts, labels, num_bytes = [], [], 0
+    for values, label in batches.as_numpy_iterator():
+        parts.append([np.concatenate([values[name] for name in names], axis=1) for names in kinds.values()])
+        labels.append(label)
+        num_bytes += label.nbytes + sum(part.nbytes for part in parts[-1])
+        if num_bytes > max_bytes:
+            return None
+    if not labels:
+        return None
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    widths = {name: int(features[name].shape[1]) for name in features}
+    blocks = [
+        Block(tuple(names), tuple(widths[name] for name in names), values)
+        for names, values in zip(kinds.values(), columns, strict=True)
+    ]
+    return Split(tuple(blocks), np.concatenate(labels))
