@@ -96,6 +96,7 @@ def fit(
         callbacks=[*_callbacks(config), *callbacks],
         verbose=2,
     )
+    model._steps_per_execution.assign(1)  # for whoever predicts with it: a batch is no iterator of several
     if not all(map(_is_finite, history.history["loss"])):
         raise ValueError(
             f"Training diverged: the loss became {history.history['loss'][-1]} in epoch {len(history.history['loss'])}. "

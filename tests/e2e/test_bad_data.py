@@ -195,5 +195,5 @@ def _make_cheap(config: Path) -> None:
     del values["compression"]
     values["features"] = {name: values["features"][name] for name in ("fare", "trip_miles", "payment_type")}
     values["gates"] = [{"kind": "bound", "metric": "auc", "bound": 0.5}]
-    values["fit"]["epochs"] = 2
+    values["fit"]["epochs"] = 12
     config.write_text(yaml.safe_dump(values))

@@ -86,6 +86,13 @@ def test_batches_are_counted_where_several_are_executed_at_once():
     assert int(model.optimizer.iterations) == 2 * 3
 
 
+def test_a_model_that_was_trained_with_several_batches_a_call_predicts_one_batch():
+    model = line(FEATURES, HEADS["binary"])
+    data = batches(LABELS["binary"])
+    training.fit(model, HEADS["binary"].loss, data, data, training.FitConfig(epochs=1, steps_per_execution=3))
+    assert model.predict_on_batch(INPUTS).shape == (96, 1)
+
+
 def test_early_stopping_restores_the_weights_of_the_best_epoch():
     keras.utils.set_random_seed(1)
     model = line(FEATURES, HEADS["binary"])
