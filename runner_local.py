@@ -29,8 +29,9 @@ def run(
     overrides: list[str] = typer.Option([], "--set", help="Override one value of the config: fit.epochs=3. May be repeated."),
     fresh: bool = typer.Option(False, "--fresh", help="Run every stage anew, reuse nothing."),
     engine: Engine = typer.Option(
-        Engine.columnar, help="Statistics, transform and evaluation: in this process by blocks of rows, or as TFX does on Beam."
+        Engine.columnar, help="Statistics, transform and evaluation: by blocks of rows, or as TFX does on Beam."
     ),
+    jobs: int = typer.Option(None, min=1, help="Stages that may run at the same time. [default: by cores and memory]"),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json instead of tables."),
 ) -> None:
     """Run the pipeline, reusing what has not changed.
@@ -40,7 +41,8 @@ def run(
     """
     from pipeline.local import run as local
 
-    raise typer.Exit(local.run(local.RunOptions(config, root, overrides, fresh, as_json, engine.value)))
+    options = local.RunOptions(config, root, overrides, fresh, as_json, engine.value, jobs)
+    raise typer.Exit(local.run(options, alone=True))
 
 
 if __name__ == "__main__":

@@ -6,16 +6,18 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis import sdk as tfma
 
 from models.heads import Kind
-from pipeline import tfma_metrics
+from pipeline import evaluation_files
 from pipeline.gates import Evaluation, SliceMetrics
 from preprocessing.features import transformed_name
 
 CANDIDATE, BASELINE = "candidate", "baseline"
 MEAN_LABEL = "mean_label"
 
+# Metrics of ours that TFMA imports by these names, where it evaluates.
+_OWN_CLASSES = {"MulticlassLogLoss": "pipeline.tfma_metrics"}
 # Our metric name -> TFMA's class. TFMA has no root of the mean squared error: read_evaluation takes it.
 _TFMA_CLASSES: dict[Kind, dict[str, str]] = {
     "binary": {"auc": "AUC", "accuracy": "BinaryAccuracy", "log_loss": "BinaryCrossEntropy"},
@@ -61,8 +63,7 @@ def _class_share(kind: Kind) -> list[tfma.MetricConfig]:
 
 
 def _metric_config(class_name: str, name: str) -> tfma.MetricConfig:
-    module = tfma_metrics.__name__ if hasattr(tfma_metrics, class_name) else ""
-    return tfma.MetricConfig(class_name=class_name, module=module, config=json.dumps({"name": name}))
+    return tfma.MetricConfig(class_name=class_name, module=_OWN_CLASSES.get(class_name, ""), config=json.dumps({"name": name}))
 
 
 def read_evaluation(uri: str, kind: Kind, simple_baseline: Mapping[str, float]) -> Evaluation:
@@ -76,11 +77,13 @@ def read_evaluation(uri: str, kind: Kind, simple_baseline: Mapping[str, float]) 
     Raises:
       ValueError: the evaluation holds no metrics of the candidate.
     """
-    results = _results_by_model(uri)
+    results = evaluation_files.read(uri)
+    if set(results) == {""}:  # TFMA leaves out the name of an only model
+        results = {CANDIDATE: results[""]}
     if CANDIDATE not in results:
         raise ValueError(f"The evaluation in {uri} has no model '{CANDIDATE}', only {sorted(results)}.")
-    candidate = [_slice_metrics(key, metrics, kind) for key, metrics in results[CANDIDATE]]
-    baseline = [_slice_metrics(key, metrics, kind) for key, metrics in results.get(BASELINE, [])]
+    candidate = [_slice_metrics(*slice_values, kind) for slice_values in results[CANDIDATE]]
+    baseline = [_slice_metrics(*slice_values, kind) for slice_values in results.get(BASELINE, [])]
     return Evaluation(
         kind=kind,
         candidate=_overall(candidate),
@@ -90,33 +93,16 @@ def read_evaluation(uri: str, kind: Kind, simple_baseline: Mapping[str, float]) 
     )
 
 
-def _results_by_model(uri: str) -> dict[str, list]:
-    names = [spec.name for spec in tfma.load_eval_result(uri).config.model_specs]
-    if len(names) == 1:  # TFMA leaves out the name of an only model
-        return {CANDIDATE: tfma.load_eval_result(uri).slicing_metrics}
-    return {name: tfma.load_eval_result(uri, model_name=name).slicing_metrics for name in names}
-
-
 def _overall(slices: Sequence[SliceMetrics]) -> Mapping[str, float]:
     return next(s.metrics for s in slices if not s.columns)
 
 
-def _slice_metrics(key: tuple, outputs: Mapping, kind: Kind) -> SliceMetrics:
-    names = set(_TFMA_CLASSES[kind])
-    values: dict[str, float] = {}
-    examples, mean_label = 0, math.nan
-    for by_sub_key in outputs.values():  # one output of the model: its name is ''
-        for metrics in by_sub_key.values():
-            for name, value in metrics.items():
-                if name == "example_count":
-                    examples = int(value["doubleValue"])
-                elif name == MEAN_LABEL:
-                    mean_label = float(value["doubleValue"])
-                elif name in names:
-                    values[name] = _number(name, value.get("doubleValue", math.nan))
-    if mean_label in (0.0, 1.0):
+def _slice_metrics(key: evaluation_files.SliceKey, given: Mapping[str, float], kind: Kind) -> SliceMetrics:
+    values = {name: _number(name, given[name]) for name in _TFMA_CLASSES[kind] if name in given}
+    if given.get(MEAN_LABEL) in (0.0, 1.0):
         values.pop("auc", None)
     values = {name: value for name, value in values.items() if math.isfinite(value)}
+    examples = int(given.get("example_count", 0))
     return SliceMetrics(tuple(column for column, _ in key), tuple(_text(value) for _, value in key), examples, values)
 
 

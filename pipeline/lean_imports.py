@@ -1,32 +1,80 @@
-"""Keeps a run from importing what it does not use, or not yet: half of the start-up of a local run was that.
+"""Keeps a process from importing what it does not use, or not yet: half of the start-up of a local run was that.
 
 `tfx.components` imports every component there is, with all they need (TFMA, KerasTuner, Keras 3, Docker, Kubernetes, ...), and
 almost every module of TFX imports something below it. Here the package stays unread until somebody asks for one of its
-names; modules below it, such as `tfx.components.trainer.component`, are imported as ever.
+names; modules below it, such as `tfx.components.pusher.component`, are imported as ever.
 
-TensorFlow, Keras and TensorFlow Transform are read when the first of their names is used, not where `import` stands: a config
-is read, and its mistakes are told, without the seconds they take.
+TensorFlow, Keras, TensorFlow Transform and TFMA are read when the first of their names is used, not where `import` stands: a
+config is read, and its mistakes are told, without the seconds they take.
+
+A process that runs no stage itself, but builds the graph and keeps the books, goes further (`orchestrating`): it does with the
+protocol buffers of TensorFlow, TFMA and TFDV, and with what TFX does where Beam is not installed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 _PACKAGE = "tfx.components"
 _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow_transform")
+# Packages whose protocol buffers, and in TFMA's case its `sdk`, are of use without the rest: for every process, and for one
+# that runs no stages.
+_PARTLY_USED = ("tensorflow_model_analysis",)
+_PARTLY_USED_BY_THE_RUNNER = ("tensorflow_data_validation", "tfx_bsl")
+# What Beam and Google's clients import where it is there, for notebooks and for MongoDB.
+_NOT_FOR_STAGES = ("ipywidgets", "IPython", "pymongo")
 
 
 def install() -> None:
     """Make imports lean in this process, from now on; what is imported already stays as it is."""
     # tf.keras is tf_keras everywhere in this project; without this TensorFlow imports Keras 3 as well.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    for name in (*_LIBRARIES, _PACKAGE):
+    for name in (*_LIBRARIES, *_PARTLY_USED, _PACKAGE):
         if name not in sys.modules:
             _postpone(name)
+    for name in _LIBRARIES:
+        # Modules below need the library's own code to have run: Python asks for the path before it looks for one.
+        if isinstance(module := sys.modules.get(name), _Unread):
+            module.__dict__.pop("__path__", None)
+    if "tfx.utils.doc_controls" not in sys.modules:
+        with _missing("tensorflow"):  # of which it wants two decorators for documentation
+            importlib.import_module("tfx.utils.doc_controls")
+
+
+def orchestrating() -> None:
+    """Make imports leaner still, in a process that never runs a stage. Does nothing where TensorFlow or Beam is loaded already.
+
+    TFX takes Beam for not installed while its launcher is imported. Executors that run on Beam must not run in this process.
+    """
+    install()
+    if "apache_beam" in sys.modules or not isinstance(sys.modules["tensorflow"], _Unread):
+        return
+    for name in _PARTLY_USED_BY_THE_RUNNER:
+        if name not in sys.modules:
+            _postpone(name)
+    with _path_of("tensorflow"):
+        importlib.import_module("tensorflow.core.example.example_pb2")
+    with _missing("apache_beam"):
+        importlib.import_module("tfx.orchestration.portable.launcher")
+        importlib.import_module("tfx.dsl.component.experimental.decorators")
+    importlib.import_module("pipeline.local_files").install()
+
+
+def read_postponed() -> None:
+    """Read TensorFlow, Keras, TensorFlow Transform and Beam, for a process that will need them."""
+    for name in _LIBRARIES:
+        getattr(sys.modules[name], "__path__", None)
+    with contextlib.ExitStack() as stack:
+        for name in _NOT_FOR_STAGES:
+            stack.enter_context(_missing(name))
+        importlib.import_module("apache_beam")
 
 
 def _postpone(name: str) -> None:
@@ -35,9 +83,6 @@ def _postpone(name: str) -> None:
         return  # not installed: its first real import says so
     module = importlib.util.module_from_spec(spec)
     module.__class__ = _Unread
-    if name in _LIBRARIES:
-        # Modules below need the library's own code to have run: Python asks for the path before it looks for one.
-        del module.__path__
     sys.modules[name] = module
     parent, _, child = name.rpartition(".")
     if parent:
@@ -50,6 +95,8 @@ class _Unread(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if self.__spec__ is None or self.__spec__.loader is None or (name.startswith("__") and name not in _REAL_DUNDERS):
             raise AttributeError(name)
+        if "__path__" in self.__dict__ and importlib.util.find_spec(f"{self.__name__}.{name}"):
+            return importlib.import_module(f"{self.__name__}.{name}")  # a module below it, which does without the rest
         self.__class__ = ModuleType  # type: ignore[assignment]  # once
         self.__path__ = list(self.__spec__.submodule_search_locations or ())
         self.__spec__.loader.exec_module(self)
@@ -58,3 +105,29 @@ class _Unread(ModuleType):
 
 # What Python asks of a module on its own account, such as __wrapped__ or __warningregistry__, is no reason to run its code.
 _REAL_DUNDERS = ("__path__", "__version__")
+
+
+@contextlib.contextmanager
+def _path_of(name: str) -> Iterator[None]:
+    """Let modules below a postponed library be imported without it."""
+    module = sys.modules[name]
+    assert module.__spec__ is not None
+    module.__dict__["__path__"] = list(module.__spec__.submodule_search_locations or ())
+    try:
+        yield
+    finally:
+        module.__dict__.pop("__path__", None)
+
+
+@contextlib.contextmanager
+def _missing(name: str) -> Iterator[None]:
+    """Let a library seem not to be installed."""
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # what Python itself keeps for that
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before

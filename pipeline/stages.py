@@ -7,18 +7,15 @@ from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import pydantic
-from tfx.components.example_validator.component import ExampleValidator
-from tfx.components.schema_gen.component import SchemaGen
-from tfx.components.trainer.component import Trainer
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
-from tfx.proto import trainer_pb2, transform_pb2
+from tfx.proto import transform_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from pipeline.code_digest import code_digest
-from pipeline.components import bigquery, compressor, data_gate, example_gen, model_gate, publisher, schema, statistics_gen
+from pipeline.components import compressor, data_gate, example_gen, model_gate, publisher, schema, statistics_gen
 from pipeline.components import evaluator as evaluator_component
 from pipeline.components import transform as transform_component
 from pipeline.components.compressor import Compressor, CompressSettings
@@ -28,6 +25,7 @@ from pipeline.components.example_gen import ColumnarExampleGen
 from pipeline.components.model_gate import ModelGate
 from pipeline.components.publisher import EdgePusher
 from pipeline.components.schema import CuratedSchema
+from pipeline.components.standard import ExampleValidator, SchemaGen, Trainer
 from pipeline.components.statistics_gen import ColumnarStatisticsGen
 from pipeline.components.transform import ColumnarTransform, ColumnarTransformSettings
 from pipeline.config import PipelineConfig
@@ -35,7 +33,6 @@ from pipeline.data_config import BigQueryData, FileData
 from pipeline.entrypoints import training, transforming
 from pipeline.entrypoints.training import TrainSettings
 from pipeline.entrypoints.transforming import TransformSettings
-from pipeline.evaluation import eval_config
 from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.source import base_and_pattern, content_digest, is_remote
 from pipeline.ingest.spans import resolve_span
@@ -68,6 +65,8 @@ class Judged(NamedTuple):
 def ingest(config: PipelineConfig, runtime: Runtime) -> BaseComponent:
     """Read the data, set unusable rows aside, split."""
     if isinstance(config.data, BigQueryData):
+        from pipeline.components import bigquery  # takes seconds, and files need it not
+
         return bigquery.example_gen(config.data).with_id(EXAMPLE_GEN)
     return _ingest_files(config, config.data, runtime).with_id(EXAMPLE_GEN)
 
@@ -99,7 +98,7 @@ def validate(data: BaseComponent, schema_file: str | None, runtime: Runtime) -> 
     if schema_file:
         schema_stage = CuratedSchema(text=Path(schema_file).read_text("utf-8"), code_digest=code_digest(schema))
     else:
-        schema_stage = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=False)
+        schema_stage = SchemaGen(statistics=statistics.outputs["statistics"])
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema_stage.outputs["schema"])
     gate = DataGate(anomalies=validator.outputs["anomalies"], code_digest=code_digest(data_gate))
     return Checked(statistics, schema_stage, validator, gate)
@@ -144,9 +143,9 @@ def train(transformed: BaseComponent, config: PipelineConfig, runtime: Runtime) 
         run_fn=_dotted(training, training.run_fn),
         examples=transformed.outputs["transformed_examples"],
         transform_graph=transformed.outputs["transform_graph"],
-        train_args=trainer_pb2.TrainArgs(splits=[TRAIN]),
-        eval_args=trainer_pb2.EvalArgs(splits=[EVAL]),
         custom_config=_custom(settings, training, TASKS[config.task].model),
+        train_splits=[TRAIN],
+        eval_splits=[EVAL],
     )
 
 
@@ -163,6 +162,8 @@ def evaluate(data: BaseComponent, trained: Trainer, config: PipelineConfig, runt
     asked = config.label.kind, config.label.column, config.metrics, config.evaluation.slices
     if runtime.engine == "beam":
         from tfx.components.evaluator.component import Evaluator
+
+        from pipeline.evaluation import eval_config
 
         measured: BaseComponent = Evaluator(**inputs, example_splits=[EVAL], eval_config=eval_config(*asked))
     else:
@@ -186,7 +187,7 @@ def compress(
         **_train_settings(config, runtime),
         compression=config.compression,
         slices=config.evaluation.slices,
-        code_digest=code_digest(compressor, TASKS[config.task].model),
+        code_digest=code_digest(compressor.EXECUTOR_MODULE, TASKS[config.task].model),
     )
     return Compressor(
         model=trained.outputs["model"],

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_model_analysis as tfma
-from google.protobuf import json_format
-from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
-from tensorflow_model_analysis.writers import metrics_plots_and_validations_writer as tfma_writer
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from models import datasets
 from models.heads import Kind
 from models.metrics import evaluate
+from pipeline import evaluation_files
 from pipeline.columnar.slices import SliceKey, Slicing
 from pipeline.evaluation import tfma_number
 from preprocessing.features import transformed_name
@@ -108,7 +104,7 @@ def _defined(question: Question, labels: np.ndarray, scores: np.ndarray) -> dict
 def write_evaluation(
     folder: str,
     results: Mapping[SliceKey, tuple[int, Mapping[str, Mapping[str, float]]]],
-    config: tfma.EvalConfig,
+    config: config_pb2.EvalConfig,
     models: Mapping[str, str],
     data: str,
 ) -> None:
@@ -121,23 +117,12 @@ def write_evaluation(
       models: {name: path}.
       data: path of the examples.
     """
-    tf.io.gfile.makedirs(folder)
-    with tf.io.TFRecordWriter(os.path.join(folder, "metrics-00000-of-00001.tfrecord")) as writer:
-        for key, (num_examples, by_model) in results.items():
-            values = {
-                metric_types.MetricKey(name, model_name=_model_name(model, models)): value
-                for model, metrics in by_model.items()
-                for name, value in _with_count(metrics, num_examples).items()
-            }
-            writer.write(tfma_writer.convert_slice_metrics_to_proto((key, values), None).SerializeToString())
-    run = config_pb2.EvalRun(eval_config=config, version=tfma.version.VERSION, data_location=data, model_locations=models)
-    with tf.io.gfile.GFile(os.path.join(folder, "eval_config.json"), "w") as file:
-        file.write(json_format.MessageToJson(run))
+    counted = (
+        (key, {model: _with_count(metrics, number) for model, metrics in by_model.items()})
+        for key, (number, by_model) in results.items()
+    )
+    evaluation_files.write(folder, counted, config, models, data)
 
 
 def _with_count(metrics: Mapping[str, float], num_examples: int) -> dict[str, float]:
     return {**{name: tfma_number(name, value) for name, value in metrics.items()}, "example_count": float(num_examples)}
-
-
-def _model_name(name: str, models: Mapping[str, str]) -> str:
-    return name if len(models) > 1 else ""  # TFMA leaves out the name of an only model

@@ -12,8 +12,6 @@ from tfx.types import artifact_utils, channel, component_spec, standard_artifact
 from tfx.utils import path_utils
 
 from models.heads import Kind
-from pipeline.columnar.evaluating import Question, evaluation, write_evaluation
-from pipeline.evaluation import BASELINE, CANDIDATE, eval_config
 
 
 class EvaluatorSettings(pydantic.BaseModel):
@@ -34,6 +32,10 @@ class Executor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:
         """Leave an evaluation that `tfma.load_eval_result` reads."""
+        # Not at the top: the graph is built without them.
+        from pipeline.columnar.evaluating import Question, evaluation, write_evaluation
+        from pipeline.evaluation import BASELINE, CANDIDATE, eval_config
+
         settings = EvaluatorSettings.model_validate_json(exec_properties["settings"])
         folder = artifact_utils.get_split_uri(input_dict["examples"], settings.split)
         artifacts = {CANDIDATE: input_dict["model"], BASELINE: input_dict.get("baseline_model") or []}

@@ -12,7 +12,6 @@ from tfx.utils import io_utils
 
 from models.heads import Kind
 from pipeline.artifacts import GATES_FILE, GateReport, training_report_path
-from pipeline.evaluation import read_evaluation
 from pipeline.gates import Gate, judge
 
 
@@ -35,6 +34,8 @@ def ModelGate(
     settings: Parameter[str],
 ):
     """Write a standard ModelBlessing, for Pusher and LatestBlessedModelStrategy, and a report with every gate's value."""
+    from pipeline.evaluation import read_evaluation  # not at the top: the graph is built without it
+
     parsed = Settings.model_validate_json(settings)
     training = json.loads(io_utils.read_string_file(training_report_path(model.uri)))
     measured = read_evaluation(evaluation.uri, parsed.kind, training["simple_baseline"])

@@ -10,8 +10,6 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, channel, component_spec, standard_artifacts
 from tfx.utils import io_utils
 
-from pipeline.columnar.statistics import statistics
-
 STATISTICS_FILE = "FeatureStats.pb"
 
 
@@ -20,6 +18,8 @@ class Executor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:
         """Write FeatureStats.pb for every split."""
+        from pipeline.columnar.statistics import statistics  # not at the top: the graph is built without it
+
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         result = artifact_utils.get_single_instance(output_dict["statistics"])
         result.split_names = examples.split_names

@@ -14,7 +14,6 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, channel, component_spec, standard_artifacts
 from tfx.utils import io_utils
 
-from pipeline.columnar.transforming import Split, transform
 from pipeline.entrypoints.transforming import TransformSettings, preprocessing_fn
 
 
@@ -38,6 +37,8 @@ class Executor(base_executor.BaseExecutor):
         Raises:
           UnsupportedAnalyzerError: an analyzer that only TFT's Beam implementation knows.
         """
+        from pipeline.columnar.transforming import Split, transform  # not at the top: the graph is built without it
+
         settings = ColumnarTransformSettings.model_validate_json(exec_properties["settings"])
         examples = input_dict["examples"]
         transformed = artifact_utils.get_single_instance(output_dict["transformed_examples"])

@@ -9,21 +9,23 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydantic
 import tensorflow as tf
 import tensorflow_transform as tft
-from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
-from models import datasets, distribution, linear, metrics, serving, training
+from models import datasets, distribution, metrics, training
 from models.heads import Head
 from pipeline.artifacts import keras_model_path, training_report_path
 from preprocessing.features import Feature, Label, encoded_features, transformed_name
 from preprocessing.labels import class_names
+
+if TYPE_CHECKING:  # imports Beam, and the graph is built without it
+    from tfx.components.trainer.fn_args_utils import FnArgs
 
 # Larger than for training: nothing is learned from a batch, and each costs a call.
 EVALUATION_BATCH_SIZE = 4096
@@ -70,6 +72,8 @@ def run_fn(fn_args: FnArgs) -> None:
     Args:
       fn_args: as TFX gives them, with custom_config {"settings": TrainSettings as JSON}.
     """
+    from models import linear, serving  # not at the top: their classes derive from TensorFlow's, and the graph is built without
+
     settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
     model_uri = os.path.dirname(fn_args.serving_model_dir.rstrip("/"))
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)

@@ -1,11 +1,14 @@
-"""Runs a compiled pipeline stage by stage with TFX's own launcher, and says truly what became of it."""
+"""Runs a compiled pipeline's stages with TFX's own launcher, and says truly what became of each."""
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
+import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,10 +17,12 @@ from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
-from tfx.orchestration.portable import launcher, runtime_parameter_utils
-from tfx.proto.orchestration import pipeline_pb2
+from tfx.orchestration.portable import base_executor_operator, data_types, launcher, runtime_parameter_utils
+from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2, pipeline_pb2
 
-from pipeline.errors import PipelineError
+from pipeline.local.causes import cause_of
+from pipeline.local.stage_processes import StageProcesses
+from pipeline.local.stage_server import StageRequest
 
 State = Literal["ran", "reused", "failed", "not_reached"]
 
@@ -41,14 +46,24 @@ class StageResult:
 class CompiledPipeline:
     """A pipeline as TFX's intermediate representation."""
 
-    def __init__(self, pipeline: Pipeline, run_id: str, run_anew: Sequence[str] = ()):
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        run_id: str,
+        processes: StageProcesses | None = None,
+        log: str = os.devnull,
+        run_anew: Sequence[str] = (),
+    ):
         """Compile.
 
         Args:
           pipeline: as `build_pipeline` gives it.
           run_id: unique.
+          processes: run the executors; None: this process does.
+          log: path of the file that executors in other processes write to.
           run_anew: stages that must not be reused.
         """
+        self._processes, self._log = processes, log
         self._ir: pipeline_pb2.Pipeline = compiler.Compiler().compile(pipeline)
         runtime_parameter_utils.substitute_runtime_parameter(self._ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
         self._deployment = runner_utils.extract_local_deployment_config(self._ir)
@@ -63,17 +78,32 @@ class CompiledPipeline:
         """The stages, each after those it needs."""
         return list(self._nodes)
 
-    def launch(self, stage_id: str) -> StageResult:
-        """Run or reuse a stage. An interrupt passes through; any other error becomes a failed result."""
+    @property
+    def needs(self) -> dict[str, set[str]]:
+        """{stage: the stages it waits for}."""
+        return {stage_id: set(node.upstream_nodes) for stage_id, node in self._nodes.items()}
+
+    def launch(self, stage_id: str, doing: Callable[[str], None] = lambda text: None) -> StageResult:
+        """Run or reuse a stage; any error becomes a failed result. May be called from several threads for several stages.
+
+        Args:
+          stage_id: which.
+          doing: is called with what the stage says while it works.
+        """
         start = time.monotonic()
+        operators = {}
+        if self._processes:
+            own = functools.partial(_InItsOwnProcess, stage_id=stage_id, processes=self._processes, log=self._log, doing=doing)
+            operators = dict.fromkeys(_InItsOwnProcess.SUPPORTED_EXECUTOR_SPEC_TYPE, own)
         try:
             info = launcher.Launcher(
                 pipeline_node=self._nodes[stage_id],
-                mlmd_connection=metadata.Metadata(self.metadata_config),
+                mlmd_connection=_OneThreadAtATime(self.metadata_config),
                 pipeline_info=self._ir.pipeline_info,
                 pipeline_runtime_spec=self._ir.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(self._deployment, stage_id),
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(self._deployment, stage_id),
+                custom_executor_operators=operators,
             ).launch()
         except Exception as error:  # whatever a stage raises is that stage's failure
             logging.error("Stage %s failed:\n%s", stage_id, traceback.format_exc())
@@ -88,21 +118,66 @@ class CompiledPipeline:
     def _state(self, execution_id: int | None) -> State:
         if not execution_id:
             return "failed"
-        with metadata.Metadata(self.metadata_config) as handle:
+        with _OneThreadAtATime(self.metadata_config) as handle:
             (execution,) = handle.store.get_executions_by_id([execution_id])
         states: dict[int, State] = {mlmd.Execution.COMPLETE: "ran", mlmd.Execution.CACHED: "reused"}
         return states.get(execution.last_known_state, "failed")
 
 
-def cause_of(error: BaseException) -> str:
-    """Return what a user should read of an error: the project's own sentence if there is one, otherwise the innermost cause."""
-    chain = [error]
-    while chain[-1].__cause__ is not None:
-        chain.append(chain[-1].__cause__)
-    for link in chain:
-        if isinstance(link, PipelineError):
-            return str(link)
-    # Beam adds where it was to the text of what it passes on.
-    text = str(chain[-1]).split(" [while running")[0].strip()
-    name = type(chain[-1]).__name__
-    return f"{name}: {text}" if text else name
+class _InItsOwnProcess(base_executor_operator.BaseExecutorOperator):
+    """Has an executor run where it can crash alone."""
+
+    SUPPORTED_EXECUTOR_SPEC_TYPE = [executable_spec_pb2.PythonClassExecutableSpec, executable_spec_pb2.BeamExecutableSpec]
+    SUPPORTED_PLATFORM_CONFIG_TYPE: list[type] = []
+
+    def __init__(
+        self,
+        executor_spec: Any,
+        platform_config: Any = None,
+        *,
+        stage_id: str,
+        processes: StageProcesses,
+        log: str,
+        doing: Callable[[str], None],
+    ):
+        super().__init__(executor_spec, platform_config)
+        self._stage_id, self._processes, self._log, self._doing = stage_id, processes, log, doing
+
+    def run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
+        """Run it and wait.
+
+        Raises:
+          StageFailedError: it failed, crashed or was stopped.
+        """
+        on_beam = isinstance(self._executor_spec, executable_spec_pb2.BeamExecutableSpec)
+        request = StageRequest(
+            self._stage_id,
+            execution_info.to_proto().SerializeToString(),
+            self._executor_spec.SerializeToString(),
+            on_beam,
+            self._log,
+            execution_info.tmp_dir,
+        )
+        class_path = (self._executor_spec.python_executor_spec if on_beam else self._executor_spec).class_path
+        output = self._processes.run(request, class_path, self._doing)
+        return execution_result_pb2.ExecutorOutput.FromString(output)
+
+
+class _OneThreadAtATime(metadata.Metadata):
+    """ML Metadata for stages that run side by side: SQLite takes one writer, and turns the second away after a while."""
+
+    _lock = threading.RLock()
+
+    def __enter__(self) -> metadata.Metadata:
+        self._lock.acquire()
+        try:
+            return super().__enter__()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            super().__exit__(*error)
+        finally:
+            self._lock.release()

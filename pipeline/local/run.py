@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import platform
-import resource
 import secrets
 import signal
 import time
@@ -16,15 +15,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import lean_imports, progress
+from pipeline import lean_imports
 from pipeline.errors import ConfigError, RootLockedError
 from pipeline.local.lock import root_lock
+from pipeline.local.memory import PeakMemory
 from pipeline.local.output import RedirectedOutput, redirected_output
-from pipeline.local.run_folder import SUMMARY_FILE, pushed_and_gone, run_folder, write_summary
+from pipeline.local.run_folder import LOG_FILE, SUMMARY_FILE, like_the_last_run, pushed_and_gone, run_folder, write_summary
+from pipeline.local.scheduling import default_jobs, run_stages
+from pipeline.local.stage_processes import StageProcesses
 
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TensorFlow or TFX
     from pipeline.config import PipelineConfig
-    from pipeline.local.execution import CompiledPipeline, StageResult
     from pipeline.local.screen import Screen
     from pipeline.runtime import Engine
 
@@ -49,19 +50,26 @@ class RunOptions:
     fresh: bool = False
     json: bool = False
     engine: Engine = "columnar"
+    jobs: int | None = None
 
 
-def run(options: RunOptions) -> int:
+def run(options: RunOptions, processes: StageProcesses | None = None, alone: bool = False) -> int:
     """Run the pipeline of a config file.
+
+    Args:
+      options: what was asked for.
+      processes: run the stages, and go on when the run is over; default: some of its own.
+      alone: this process does nothing else, so that it need not import what the stages' processes do.
 
     Returns:
       The exit code, as in the README.
     """
     lean_imports.install()
+    own = processes or StageProcesses()
     with redirected_output() as output:
         previous = signal.signal(signal.SIGTERM, _interrupt)
         try:
-            return _Run(options, output).run()
+            return _Run(options, output, own, alone).run()
         except ConfigError as error:
             print(error, file=output.errors)
             return EXIT_USAGE
@@ -72,6 +80,8 @@ def run(options: RunOptions) -> int:
             print("Interrupted before anything ran.", file=output.errors)
             return EXIT_INTERRUPTED
         finally:
+            if processes is None:
+                own.close()
             signal.signal(signal.SIGTERM, previous)
 
 
@@ -81,8 +91,8 @@ def _interrupt(*_: object) -> None:
 
 
 class _Run:
-    def __init__(self, options: RunOptions, output: RedirectedOutput):
-        self._options, self._output = options, output
+    def __init__(self, options: RunOptions, output: RedirectedOutput, processes: StageProcesses, alone: bool):
+        self._options, self._output, self._processes, self._alone = options, output, processes, alone
         self._started = datetime.now(timezone.utc)
         self._clock = time.monotonic()
 
@@ -111,10 +121,14 @@ class _Run:
         summary = self._skeleton(config)
         folder = run_folder(root, summary["run_id"])
         folder.mkdir(parents=True)
-        self._output.log_to(folder / "log.txt")
+        self._output.log_to(folder / LOG_FILE)
+        memory = PeakMemory()
+        self._processes.start(lazy=not self._options.fresh and like_the_last_run(root, summary))
         self._say(f"{config.name}: config and data description are fine, loading TFX ...")
         screen = None
         try:
+            if self._alone and self._options.engine == "columnar" and config.data.kind != "bigquery":
+                lean_imports.orchestrating()
             from pipeline.local.screen import Screen
 
             screen = Screen(None if self._options.json else self._output.screen)
@@ -125,7 +139,7 @@ class _Run:
             logging.error("The run failed outside of its stages:\n%s", traceback.format_exc())
             summary |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         summary["seconds"] = round(time.monotonic() - self._clock, 1)
-        summary["peak_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        summary["peak_rss_mb"] = memory.stop()
         write_summary(root, summary)
         if self._options.json:
             print((folder / SUMMARY_FILE).read_text("utf-8"), file=self._output.screen)
@@ -170,9 +184,11 @@ class _Run:
 
         graph = build_pipeline(config, LocalRuntime(root, use_cache=not self._options.fresh, engine=self._options.engine))
         # TFX would reuse a push that somebody has removed since.
-        compiled = CompiledPipeline(graph, run_id, run_anew=[_PUSHERS[kind] for kind in pushed_and_gone(root)])
+        anew = [_PUSHERS[kind] for kind in pushed_and_gone(root)]
+        log = str(run_folder(root, run_id) / LOG_FILE)
+        compiled = CompiledPipeline(graph, run_id, self._processes, log, run_anew=anew)
         startup_seconds = round(time.monotonic() - self._clock, 1)
-        results, interrupted = _launch_all(compiled, screen)
+        results, interrupted = run_stages(compiled, self._options.jobs or default_jobs(), self._processes.stop, screen)
         with metadata.Metadata(compiled.metadata_config) as handle:
             parts = summarize(Outputs(handle.store, results), config, root)
         status = "succeeded" if all(gate["passed"] for gate in parts["gates"]) else "not_blessed"
@@ -188,38 +204,13 @@ class _Run:
             print(text, file=self._output.screen, flush=True)
 
 
-def _launch_all(compiled: CompiledPipeline, screen: Screen) -> tuple[list[StageResult], bool]:
-    """Run stage after stage until one fails or somebody interrupts; return a result for each, and whether somebody did."""
-    from pipeline.local.execution import StageResult
-
-    results: list[StageResult] = []
-    interrupted = False
-    screen.begin(compiled.stage_ids)
-    stop_listening = progress.listen(screen.say_doing)
-    try:
-        for stage_id in compiled.stage_ids:
-            screen.start_stage(stage_id)
-            results.append(compiled.launch(stage_id))
-            screen.end_stage(results[-1])
-            if results[-1].state == "failed":
-                break
-    except KeyboardInterrupt:
-        interrupted = True
-        if len(results) < len(compiled.stage_ids):
-            results.append(StageResult(compiled.stage_ids[len(results)], "failed", error="interrupted"))
-    finally:
-        stop_listening()
-        screen.end()
-    return results + [StageResult(stage_id, "not_reached") for stage_id in compiled.stage_ids[len(results) :]], interrupted
-
-
 def _explain(summary: dict[str, Any], folder: Path, screen: Any) -> None:
     """Say what went wrong, last on the screen, where eyes are."""
     if "error" in summary:
-        screen.say(f"The run failed outside of its stages: {summary['error']}\nLog: {folder / 'log.txt'}", "red")
+        screen.say(f"The run failed outside of its stages: {summary['error']}\nLog: {folder / LOG_FILE}", "red")
     for stage in summary["stages"]:
         if stage["state"] == "failed" and summary["status"] != "interrupted":
-            screen.say(f"Stage {stage['id']} failed: {stage['error']}\nLog: {folder / 'log.txt'}", "red")
+            screen.say(f"Stage {stage['id']} failed: {stage['error']}\nLog: {folder / LOG_FILE}", "red")
     if summary["status"] == "not_blessed":
         for gate in summary["gates"]:
             if not gate["passed"]:

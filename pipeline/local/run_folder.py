@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.json_text import to_json
 
 SUMMARY_FILE = "summary.json"
+LOG_FILE = "log.txt"
 LATEST = "latest"
 
 
@@ -32,6 +33,17 @@ def write_summary(root: Path, summary: dict[str, Any]) -> None:
 
 def pushed_and_gone(root: Path) -> list[str]:
     """Return which of "saved_model" and "edge" the newest run says it pushed and that are not there any more."""
-    summary = run_folder(root, LATEST) / SUMMARY_FILE
-    pushed = json.loads(summary.read_text("utf-8"))["pushed"] if summary.exists() else {}
+    pushed = _newest_summary(root).get("pushed", {})
     return [kind for kind, path in pushed.items() if path and not (root / path).exists()]
+
+
+def like_the_last_run(root: Path, summary: dict[str, Any]) -> bool:
+    """Tell whether the newest run ended well with the same config and code: then this one has little to do, most likely."""
+    last = _newest_summary(root)
+    same = all(last.get(key) == summary[key] for key in ("config_digest", "code_digest", "versions"))
+    return same and last["status"] in ("succeeded", "not_blessed")
+
+
+def _newest_summary(root: Path) -> dict[str, Any]:
+    file = run_folder(root, LATEST) / SUMMARY_FILE
+    return json.loads(file.read_text("utf-8")) if file.exists() else {}

@@ -13,6 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.local.run_folder import LOG_FILE, SUMMARY_FILE
+
 if TYPE_CHECKING:
     from pipeline.local.execution import StageResult
 
@@ -45,8 +47,8 @@ class Screen:
         self._live: Live | None = None
         self._stages: list[str] = []
         self._results: dict[str, StageResult] = {}
-        self._running: tuple[str, float] | None = None
-        self._doing = ""
+        self._running: dict[str, float] = {}
+        self._doing: dict[str, str] = {}
         self._said_at = 0.0
 
     def say(self, text: str, style: str = "") -> None:
@@ -69,20 +71,19 @@ class Screen:
             self._live.start()
 
     def start_stage(self, stage_id: str) -> None:
-        """Show that a stage is running."""
-        self._running = stage_id, time.monotonic()
-        self._doing = ""
+        """Show that a stage is running; several may."""
+        self._running[stage_id] = time.monotonic()
 
-    def say_doing(self, text: str) -> None:
-        """Show what the running stage is doing: beside it on a terminal, elsewhere as a line every few seconds."""
-        self._doing = text
+    def say_doing(self, stage_id: str, text: str) -> None:
+        """Show what a running stage is doing: beside it on a terminal, elsewhere as a line every few seconds."""
+        self._doing[stage_id] = text
         if not self._live and time.monotonic() - self._said_at > _SECONDS_BETWEEN_LINES:
             self._said_at = time.monotonic()
-            self.say(f"        {text}")
+            self.say(f"        {stage_id}: {text}")
 
     def end_stage(self, result: StageResult) -> None:
         """Show what became of a stage."""
-        self._running = None
+        self._running.pop(result.id, None)
         self._results[result.id] = result
         if not self._live:
             position = f"[{len(self._results):2}/{len(self._stages)}]"
@@ -100,9 +101,9 @@ class Screen:
             if stage_id in self._results:
                 result = self._results[stage_id]
                 table.add_row(stage_id, Text(result.state, _STYLES[result.state]), f"{result.seconds:.1f} s")
-            elif self._running and self._running[0] == stage_id:
-                seconds = f"{time.monotonic() - self._running[1]:.0f} s"
-                table.add_row(stage_id, Text("running", _STYLES["running"]), seconds, Text(self._doing, "dim"))
+            elif (began := self._running.get(stage_id)) is not None:
+                doing = Text(self._doing.get(stage_id, ""), "dim")
+                table.add_row(stage_id, Text("running", _STYLES["running"]), f"{time.monotonic() - began:.0f} s", doing)
             else:
                 table.add_row(stage_id, Text("waiting", _STYLES["waiting"]), "")
         return table
@@ -119,7 +120,7 @@ class Screen:
         for what, path in summary["pushed"].items():
             if path:
                 self.say(f"pushed {what}: {root / path}", "green")
-        self.say(f"summary: {run_folder / 'summary.json'}\nlog: {run_folder / 'log.txt'}")
+        self.say(f"summary: {run_folder / SUMMARY_FILE}\nlog: {run_folder / LOG_FILE}")
         self.say(
             f"{summary['status']} in {summary['seconds']:.0f} s",
             "bold green" if summary["status"] == "succeeded" else "bold red",

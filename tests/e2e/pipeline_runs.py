@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -10,9 +12,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:  # imports TFX
+    from pipeline.local.stage_processes import StageProcesses
 
 
 @dataclass(frozen=True)
@@ -62,15 +67,25 @@ def run_cli(folder: Path, *arguments: object, root: Path) -> Finished:
 def run_here(
     config: Path, root: Path, *overrides: str, fresh: bool = False, as_json: bool = False, engine: str = "columnar"
 ) -> Finished:
-    """Run in this process: without the imports a new process pays."""
+    """Run in this process, its stages in processes that all such runs share: without the imports a new process pays."""
     from pipeline.local.run import RunOptions, run
 
     printed = root.parent / f"{root.name}.output.txt"
     root.parent.mkdir(parents=True, exist_ok=True)
     printed.write_text("")
     with captured_descriptors(printed):
-        code = run(RunOptions(config, root, overrides, fresh, as_json, engine))
+        code = run(RunOptions(config, root, overrides, fresh, as_json, engine), stage_processes())
     return Finished.read(code, printed.read_text(), root)
+
+
+@functools.cache
+def stage_processes() -> StageProcesses:
+    """Return what all runs of this process run their stages in."""
+    from pipeline.local.stage_processes import StageProcesses
+
+    processes = StageProcesses()
+    atexit.register(processes.close)
+    return processes
 
 
 @contextlib.contextmanager

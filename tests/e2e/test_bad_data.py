@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,6 +172,7 @@ def test_interrupted_run_says_so_and_the_next_one_goes_on(repository: Path, tmp_
     assert process.stdout
     for line in process.stdout:
         if "DataGate" in line:  # Transform comes next
+            time.sleep(0.5)
             # Not SIGINT, which whatever a script runs in the background ignores; both take the same way.
             process.send_signal(signal.SIGTERM)
             break

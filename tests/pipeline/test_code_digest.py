@@ -14,7 +14,7 @@ STAGES = {
     "ExampleGen": ("pipeline.components.example_gen",),
     "Transform": ("pipeline.entrypoints.transforming", "preprocessing.tabular"),
     "Trainer": ("pipeline.entrypoints.training", "models.tabular"),
-    "Compressor": ("pipeline.components.compressor", "models.tabular"),
+    "Compressor": ("pipeline.components.compressor_executor", "models.tabular"),
     "ModelGate": ("pipeline.components.model_gate",),
 }
 

@@ -44,6 +44,35 @@ def test_a_config_is_read_and_its_data_looked_at_without_tensorflow_which_comes_
     assert told["keras"].startswith("tf_keras")
 
 
+RUNNER_PROGRAM = """
+import json, sys
+from pathlib import Path
+from pipeline import lean_imports
+lean_imports.install()
+from pipeline.config import load_config
+config = load_config(Path("configs/taxi.yaml"))
+lean_imports.orchestrating()
+from pipeline.graph import build_pipeline
+from pipeline.local.execution import CompiledPipeline
+from pipeline.local.runtime import LocalRuntime
+import pipeline.local.summary
+stage_ids = CompiledPipeline(build_pipeline(config, LocalRuntime(Path(sys.argv[1]))), "run").stage_ids
+heavy = ("tensorflow.python", "apache_beam", "tensorflow_data_validation.api", "tensorflow_model_analysis.api", "pandas")
+loaded = [name for name in heavy if name in sys.modules]
+import apache_beam, tensorflow as tf, tensorflow_model_analysis as tfma
+later = [apache_beam.Pipeline.__name__, int(tf.abs(-3)), tfma.EvalConfig.__name__]
+print(json.dumps({"stages": len(stage_ids), "loaded": loaded, "later": later}))
+"""
+
+
+def test_a_runner_builds_the_graph_and_the_launcher_without_tensorflow_and_beam(repository: Path, tmp_path: Path):
+    command = [sys.executable, "-c", RUNNER_PROGRAM, str(tmp_path)]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told == {"stages": 13, "loaded": [], "later": ["Pipeline", 3, "EvalConfig"]}
+
+
 @pytest.fixture(scope="module")
 def imported(repository: Path) -> dict:
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=repository, capture_output=True, text=True, check=False)

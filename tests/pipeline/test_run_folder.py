@@ -6,7 +6,9 @@ import json
 import math
 from pathlib import Path
 
-from pipeline.local.run_folder import pushed_and_gone, run_folder, write_summary
+import pytest
+
+from pipeline.local.run_folder import like_the_last_run, pushed_and_gone, run_folder, write_summary
 
 
 def leave(root: Path, run_id: str, **content: object) -> None:
@@ -40,3 +42,16 @@ def test_first_run_has_pushed_nothing(tmp_path: Path) -> None:
 def test_what_was_not_pushed_is_not_missed(tmp_path: Path) -> None:
     leave(tmp_path, "run", pushed={"saved_model": None, "edge": None})
     assert pushed_and_gone(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "changed", "expected"),
+    [("succeeded", {}, True), ("not_blessed", {}, True), ("failed", {}, False), ("succeeded", {"code_digest": "d"}, False)],
+)
+def test_a_run_is_like_the_last_one_if_that_went_well_with_the_same_config_and_code(
+    tmp_path: Path, status: str, changed: dict, expected: bool
+) -> None:
+    this = {"config_digest": "a", "code_digest": "b", "versions": {"python": "3"}}
+    assert not like_the_last_run(tmp_path, this)
+    leave(tmp_path, "run", status=status, **this)
+    assert like_the_last_run(tmp_path, this | changed) == expected

@@ -24,8 +24,10 @@ from pipeline.local.screen import Screen
 with redirected_output() as output:
     output.log_to(Path(sys.argv[1]))
     screen = Screen(output.screen)
-    screen.begin(["ExampleGen", "Trainer"])
+    screen.begin(["ExampleGen", "Trainer", "Pusher"])
     screen.start_stage("ExampleGen")
+    screen.start_stage("Trainer")
+    screen.say_doing("Trainer", "epoch 3")
     print("chatter of a library")
     print("a warning of a library", file=sys.stderr)
     time.sleep(0.6)
@@ -51,6 +53,7 @@ def test_live_lines_go_to_the_terminal_and_chatter_to_the_log(repository: Path, 
     os.close(terminal)
     assert b"ExampleGen" in shown
     assert b"running" in shown
+    assert b"epoch 3" in shown
     assert b"waiting" in shown
     assert b"that is all" in shown
     assert b"library" not in shown
@@ -65,8 +68,8 @@ def test_what_a_stage_is_doing_is_a_line_every_few_seconds(monkeypatch: pytest.M
     screen.start_stage("Compressor")
     for seconds, text in ((100.0, "distill, epoch 1/25"), (104.9, "distill, epoch 2/25"), (105.1, "distill, epoch 3/25")):
         clock.append(seconds)
-        screen.say_doing(text)
-    assert stream.getvalue() == "        distill, epoch 1/25\n        distill, epoch 3/25\n"
+        screen.say_doing("Compressor", text)
+    assert stream.getvalue() == "        Compressor: distill, epoch 1/25\n        Compressor: distill, epoch 3/25\n"
 
 
 def variant(name: str, **measured: Any) -> dict[str, Any]:

@@ -1,0 +1,182 @@
+"""The runner's side of `stage_server`: executors run in processes of their own, and how each of them ended is known."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.local.stage_server import LIGHT_STAGES, StageRequest
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_GRACE_SECONDS = 5.0
+
+
+class StageFailedError(PipelineError):
+    """An executor failed: its text is the cause."""
+
+
+class StageProcesses:
+    """Two servers that fork a process for every stage. Thread-safe.
+
+    They may outlive a run: whoever runs several pipelines pays for the imports once.
+    """
+
+    def __init__(self) -> None:
+        self._light: socket.socket | None = None
+        self._heavy: socket.socket | None = None
+        self._process: subprocess.Popen | None = None
+        self._lock = threading.Lock()
+        self._pids: set[int] = set()
+        self._stopping = False
+
+    def start(self, lazy: bool) -> None:
+        """Start the servers, in a second or ten, without waiting for them; does nothing where they run.
+
+        Args:
+          lazy: leave the imports of TensorFlow until a stage needs them: for a run that will reuse everything.
+        """
+        self._stopping = False
+        if self._process:
+            return
+        self._light, light = socket.socketpair()
+        self._heavy, heavy = socket.socketpair()
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "pipeline.local.stage_server",
+                str(light.fileno()),
+                str(heavy.fileno()),
+                "lazy" if lazy else "eager",
+            ],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])},
+            stdin=subprocess.DEVNULL,
+            pass_fds=(light.fileno(), heavy.fileno()),
+            start_new_session=True,  # Ctrl-C on a terminal is for the runner
+        )
+        light.close()
+        heavy.close()
+
+    def run(self, request: StageRequest, class_path: str, doing: Callable[[str], None]) -> bytes:
+        """Run an executor and wait for it.
+
+        Args:
+          request: what to run.
+          class_path: of the executor.
+          doing: is called, from this thread, with what the stage says it is doing.
+
+        Returns:
+          Its ExecutorOutput, serialized.
+
+        Raises:
+          StageFailedError: it failed, crashed or was stopped.
+        """
+        with self._lock:
+            if self._stopping:
+                raise StageFailedError("interrupted")
+            control = self._light if class_path.rpartition(".")[0] in LIGHT_STAGES else self._heavy
+            assert control is not None, "start() comes first"
+            ours, theirs = socket.socketpair()
+            try:
+                socket.send_fds(control, [b"."], [theirs.fileno()])
+            except OSError as error:
+                raise StageFailedError("The process that runs stages has died; the log may say why.") from error
+            finally:
+                theirs.close()
+        with Connection(ours.detach()) as channel:
+            return self._wait(channel, request, doing)
+
+    def _wait(self, channel: Connection, request: StageRequest, doing: Callable[[str], None]) -> bytes:
+        output: bytes | None = None
+        cause: str | None = None
+        pid: int | None = None
+        try:
+            channel.send(request)
+            while True:
+                kind, value = channel.recv()
+                if kind == "process":
+                    pid = value
+                    self._remember(value)
+                elif kind == "doing":
+                    doing(value)
+                elif kind == "finished":
+                    output = value
+                elif kind == "failed":
+                    cause = value
+                else:
+                    return self._judged(output, cause, value)
+        except (EOFError, OSError) as error:
+            raise StageFailedError("The process that ran it is gone; the log may say why.") from error
+        finally:
+            with self._lock:
+                self._pids.discard(pid or 0)
+
+    def _remember(self, pid: int) -> None:
+        with self._lock:
+            self._pids.add(pid)
+            late = self._stopping
+        if late:
+            _send(pid, signal.SIGTERM)
+
+    def _judged(self, output: bytes | None, cause: str | None, status: int) -> bytes:
+        if self._stopping and output is None:
+            raise StageFailedError("interrupted")
+        if cause is not None:
+            raise StageFailedError(cause)
+        if output is None:
+            raise StageFailedError(_end(status))
+        return output
+
+    def stop(self) -> None:
+        """End whatever runs, by SIGTERM and soon after by SIGKILL; `run` raises for it in its thread."""
+        with self._lock:
+            self._stopping = True
+            pids = set(self._pids)
+        for pid in pids:
+            _send(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while time.monotonic() < deadline and self._running(pids):
+            time.sleep(0.05)
+        for pid in self._running(pids):
+            _send(pid, signal.SIGKILL)
+
+    def _running(self, pids: set[int]) -> set[int]:
+        with self._lock:
+            return pids & self._pids
+
+    def close(self) -> None:
+        """End the servers, and what they run."""
+        if self._process and self._light and self._heavy:
+            self._light.close()
+            self._heavy.close()
+            try:
+                self._process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:  # in the midst of an import
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+
+def _send(pid: int, what: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, what)
+
+
+def _end(status: int) -> str:
+    """Say how a process ended that said nothing itself."""
+    if not os.WIFSIGNALED(status):
+        return f"Its process ended with status {os.WEXITSTATUS(status)} and no word; the log's last lines may say why."
+    name = signal.Signals(os.WTERMSIG(status)).name
+    if name == "SIGKILL":
+        return "Its process was killed (SIGKILL): most often by the kernel, for want of memory. `dmesg` would say so."
+    return f"Its process crashed ({name}). The log's last lines say which call it was in."

@@ -1,0 +1,236 @@
+"""Runs the executors of stages: a process that has imported what they need forks a child for each.
+
+Run as `python -m pipeline.local.stage_server <socket> <socket> eager|lazy`. There are two of them. The light one is ready after
+a second and takes stages that need no TensorFlow. It forks the heavy one, which imports TensorFlow, Beam and the rest,
+at once or, where lazy, when the first stage asks for it. Neither runs anything itself: a stage that crashes takes nobody along.
+
+For each stage the runner sends one end of a pair of sockets. What passes over it are tuples: ("process", pid),
+("doing", text), ("finished", ExecutorOutput as bytes) or ("failed", cause), and last ("exit", status as of os.waitpid).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import importlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+from pipeline import lean_imports, progress
+from pipeline.local.causes import cause_of
+
+# What stages import, so that their children need not. A module that is not there is the stage's to complain about.
+LIGHT_STAGES = ("pipeline.components.example_gen_executor",)
+_LIGHT = (*LIGHT_STAGES, "pipeline.artifacts", "tfx.orchestration.portable.python_executor_operator")
+_HEAVY = (
+    "tfx.orchestration.portable.beam_executor_operator",
+    "tfx.components.example_validator.executor",
+    "tfx.components.trainer.executor",
+    "pipeline.columnar.statistics",
+    "pipeline.columnar.transforming",
+    "pipeline.columnar.evaluating",
+    "pipeline.entrypoints.transforming",
+    "pipeline.entrypoints.training",
+    "pipeline.evaluation",
+    "pipeline.components.schema",
+    "pipeline.components.data_gate",
+    "pipeline.components.statistics_gen",
+    "pipeline.components.transform",
+    "pipeline.components.evaluator",
+    "pipeline.components.model_gate",
+    "pipeline.components.publisher",
+    "models.linear",
+    "models.optimizers",
+    "models.serving",
+    "models.tabular",
+)
+
+
+@dataclass(frozen=True)
+class StageRequest:
+    """What a child needs to run an executor.
+
+    Attributes:
+      stage_id: for the log.
+      execution: TFX's ExecutionInvocation, serialized.
+      spec: the executable spec, serialized.
+      on_beam: the spec is a BeamExecutableSpec, not a PythonClassExecutableSpec.
+      log: path of the file that the executor's output goes to.
+      tmp_dir: where it leaves what may be removed when it is done.
+    """
+
+    stage_id: str
+    execution: bytes
+    spec: bytes
+    on_beam: bool
+    log: str
+    tmp_dir: str
+
+
+def main(light: socket.socket, heavy: socket.socket, lazy: bool) -> NoReturn:
+    """Serve until the runner closes its ends, or is gone, however it went: then nothing that was started is left."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides
+    lean_imports.install()
+    _import(_LIGHT)
+    importlib.import_module("pipeline.local_files").install()
+    if os.fork() == 0:
+        light.close()
+        if lazy:
+            select.select([heavy], [], [])
+        lean_imports.read_postponed()
+        _import(_HEAVY)
+        _Server(heavy).serve()
+    heavy.close()
+    _Server(light).serve()
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            logging.exception("%s cannot be imported ahead of the stage that needs it.", module)
+
+
+class _Server:
+    """Forks children and tells how they ended."""
+
+    def __init__(self, control: socket.socket):
+        self._control = control
+        self._children: dict[int, socket.socket] = {}
+        gc.collect()
+        gc.freeze()  # nothing that children share is touched by their garbage collectors
+        self._woken, wake = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(wake, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake)
+
+    def serve(self) -> NoReturn:
+        while True:
+            ready, _, _ = select.select([self._control.fileno(), self._woken], [], [])
+            if self._woken in ready:
+                os.read(self._woken, 4096)
+                self._reap()
+            if self._control.fileno() in ready:
+                data, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+                if not data:  # the runner is done, or gone
+                    self._kill()
+                    os._exit(0)
+                self._start(socket.socket(fileno=descriptors[0]))
+
+    def _start(self, channel: socket.socket) -> None:
+        pid = os.fork()
+        if pid:
+            self._children[pid] = channel
+            return
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._control.close()
+            for other in self._children.values():
+                other.close()
+            status = _child(Connection(channel.detach()))
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)  # without what the parent registered for its own exit
+
+    def _reap(self) -> None:
+        for pid in list(self._children):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                _kill_group(pid)  # what it started and left behind
+                channel = Connection(self._children.pop(pid).detach())
+                with contextlib.suppress(OSError):  # nobody waits for it any more
+                    channel.send(("exit", status))
+                channel.close()
+
+    def _kill(self) -> None:
+        for pid in self._children:
+            _kill_group(pid)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _child(channel: Connection) -> int:
+    """Run one executor in this process; return its exit status."""
+    _die_with_parent()
+    os.setpgid(0, 0)  # whatever it starts is killed with it
+    lock = threading.Lock()
+
+    def tell(*message: Any) -> None:
+        with lock:
+            channel.send(message)
+
+    tell("process", os.getpid())
+    request: StageRequest = channel.recv()
+    log = os.open(request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    faulthandler.enable()  # where native code crashes, the log says which line called it
+    log_format = f"%(asctime)s %(levelname).1s [{request.stage_id}] %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=log_format, stream=sys.stderr, force=True)
+    # TFX removes that folder; AutoGraph's files, for one, nobody would.
+    os.makedirs(request.tmp_dir, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = request.tmp_dir
+    progress.listen(lambda text: tell("doing", text))
+    try:
+        output = _execute(request)
+    except BaseException as error:  # whatever a stage raises is that stage's failure
+        logging.error("Stage %s failed:\n%s", request.stage_id, traceback.format_exc())
+        tell("failed", cause_of(error))
+        return 1
+    tell("finished", output)
+    return 0
+
+
+def _execute(request: StageRequest) -> bytes:
+    """Run the executor with TFX's own operator; return its ExecutorOutput."""
+    from tfx.dsl.components.base import base_executor
+    from tfx.orchestration.portable import data_types, python_executor_operator
+    from tfx.proto.orchestration import executable_spec_pb2, execution_invocation_pb2
+    from tfx.utils import import_utils
+
+    info = data_types.ExecutionInfo.from_proto(execution_invocation_pb2.ExecutionInvocation.FromString(request.execution))
+    sys.argv = sys.argv[:1]  # TFX hands the rest to executors
+    if not request.on_beam:
+        spec = executable_spec_pb2.PythonClassExecutableSpec.FromString(request.spec)
+        return python_executor_operator.PythonExecutorOperator(spec).run_executor(info).SerializeToString()
+    beam_spec = executable_spec_pb2.BeamExecutableSpec.FromString(request.spec)
+    executor = import_utils.import_class_by_path(beam_spec.python_executor_spec.class_path)
+    from_beam = any(base.__name__ == "BaseBeamExecutor" for base in executor.__mro__)
+    if issubclass(executor, base_executor.BaseExecutor) and not from_beam:  # a Beam executor by name, and without the seconds
+        operator = python_executor_operator.PythonExecutorOperator(beam_spec.python_executor_spec)
+        return operator.run_executor(info).SerializeToString()
+    from tfx.orchestration.portable import beam_executor_operator
+
+    return beam_executor_operator.BeamExecutorOperator(beam_spec).run_executor(info).SerializeToString()
+
+
+def _die_with_parent() -> None:
+    # The server kills what it started, but may itself be killed. Only Linux knows this.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), socket.socket(fileno=int(sys.argv[2])), sys.argv[3] == "lazy")
