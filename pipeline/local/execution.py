@@ -29,7 +29,15 @@ State = Literal["ran", "reused", "failed", "not_reached"]
 
 @dataclass(frozen=True)
 class StageResult:
-    """What became of a stage. `error` is its innermost cause; `execution_id` is ML Metadata's, None when there is none."""
+    """What became of a stage.
+
+    Attributes:
+      id: as in the pipeline.
+      state: what became of it.
+      seconds: that it worked; the first ones wait besides for TensorFlow to load, which is nothing of theirs.
+      error: the innermost cause.
+      execution_id: ML Metadata's, None when there is none.
+    """
 
     id: str
     state: State
@@ -91,9 +99,16 @@ class CompiledPipeline:
           doing: is called with what the stage says while it works.
         """
         start = time.monotonic()
-        operators = {}
+        operators, waits = {}, [0.0]
         if self._processes:
-            own = functools.partial(_InItsOwnProcess, stage_id=stage_id, processes=self._processes, log=self._log, doing=doing)
+            own = functools.partial(
+                _InItsOwnProcess,
+                stage_id=stage_id,
+                processes=self._processes,
+                log=self._log,
+                doing=doing,
+                waited=waits.append,
+            )
             operators = dict.fromkeys(_InItsOwnProcess.SUPPORTED_EXECUTOR_SPEC_TYPE, own)
         try:
             info = launcher.Launcher(
@@ -108,7 +123,7 @@ class CompiledPipeline:
         except Exception as error:  # whatever a stage raises is that stage's failure
             logging.error("Stage %s failed:\n%s", stage_id, traceback.format_exc())
             return StageResult(stage_id, "failed", time.monotonic() - start, cause_of(error))
-        seconds = time.monotonic() - start
+        seconds = time.monotonic() - start - sum(waits)
         execution_id = info.execution_id if info else None
         state = self._state(execution_id)
         # TFX's launcher returns without an error when inputs cannot be resolved: only ML Metadata tells.
@@ -139,9 +154,11 @@ class _InItsOwnProcess(base_executor_operator.BaseExecutorOperator):
         processes: StageProcesses,
         log: str,
         doing: Callable[[str], None],
+        waited: Callable[[float], None],
     ):
         super().__init__(executor_spec, platform_config)
-        self._stage_id, self._processes, self._log, self._doing = stage_id, processes, log, doing
+        self._stage_id, self._processes, self._log = stage_id, processes, log
+        self._doing, self._waited = doing, waited
 
     def run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
         """Run it and wait.
@@ -159,7 +176,8 @@ class _InItsOwnProcess(base_executor_operator.BaseExecutorOperator):
             execution_info.tmp_dir,
         )
         class_path = (self._executor_spec.python_executor_spec if on_beam else self._executor_spec).class_path
-        output = self._processes.run(request, class_path, self._doing)
+        output, waited = self._processes.run(request, class_path, self._doing)
+        self._waited(waited)
         return execution_result_pb2.ExecutorOutput.FromString(output)
 
 

@@ -20,7 +20,7 @@ from pipeline.errors import ConfigError, RootLockedError
 from pipeline.local.lock import root_lock
 from pipeline.local.memory import PeakMemory
 from pipeline.local.output import RedirectedOutput, redirected_output
-from pipeline.local.run_folder import LOG_FILE, SUMMARY_FILE, like_the_last_run, pushed_and_gone, run_folder, write_summary
+from pipeline.local.run_folder import LOG_FILE, SUMMARY_FILE, likely_all_reused, pushed_and_gone, run_folder, write_summary
 from pipeline.local.scheduling import default_jobs, run_stages
 from pipeline.local.stage_processes import StageProcesses
 
@@ -123,7 +123,7 @@ class _Run:
         folder.mkdir(parents=True)
         self._output.log_to(folder / LOG_FILE)
         memory = PeakMemory()
-        self._processes.start(lazy=not self._options.fresh and like_the_last_run(root, summary))
+        self._processes.start(lazy=not self._options.fresh and likely_all_reused(root, summary))
         self._say(f"{config.name}: config and data description are fine, loading TFX ...")
         screen = None
         try:

@@ -37,11 +37,15 @@ def pushed_and_gone(root: Path) -> list[str]:
     return [kind for kind, path in pushed.items() if path and not (root / path).exists()]
 
 
-def like_the_last_run(root: Path, summary: dict[str, Any]) -> bool:
-    """Tell whether the newest run ended well with the same config and code: then this one has little to do, most likely."""
+def likely_all_reused(root: Path, summary: dict[str, Any]) -> bool:
+    """Tell whether the newest run had the same config and code and trained nothing: most likely there is nothing to do.
+
+    After a run that trained, the Evaluator has a new model to compare with.
+    """
     last = _newest_summary(root)
     same = all(last.get(key) == summary[key] for key in ("config_digest", "code_digest", "versions"))
-    return same and last["status"] in ("succeeded", "not_blessed")
+    trained = any(stage["id"] == "Trainer" and stage["state"] != "reused" for stage in last.get("stages", []))
+    return same and not trained and last["status"] in ("succeeded", "not_blessed")
 
 
 def _newest_summary(root: Path) -> dict[str, Any]:

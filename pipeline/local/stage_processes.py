@@ -13,16 +13,24 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.errors import PipelineError
 from pipeline.local.stage_server import LIGHT_STAGES, StageRequest
 
 _PROJECT = Path(__file__).resolve().parents[2]
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS, _PATIENCE_SECONDS = 5.0, 0.5
 
 
 class StageFailedError(PipelineError):
     """An executor failed: its text is the cause."""
+
+
+class Ran(NamedTuple):
+    """An executor's output, serialized, and how long it waited for its process: the first ones do, for TensorFlow to load."""
+
+    output: bytes
+    seconds_waited: float
 
 
 class StageProcesses:
@@ -67,16 +75,13 @@ class StageProcesses:
         light.close()
         heavy.close()
 
-    def run(self, request: StageRequest, class_path: str, doing: Callable[[str], None]) -> bytes:
+    def run(self, request: StageRequest, class_path: str, doing: Callable[[str], None]) -> Ran:
         """Run an executor and wait for it.
 
         Args:
           request: what to run.
           class_path: of the executor.
           doing: is called, from this thread, with what the stage says it is doing.
-
-        Returns:
-          Its ExecutorOutput, serialized.
 
         Raises:
           StageFailedError: it failed, crashed or was stopped.
@@ -96,16 +101,19 @@ class StageProcesses:
         with Connection(ours.detach()) as channel:
             return self._wait(channel, request, doing)
 
-    def _wait(self, channel: Connection, request: StageRequest, doing: Callable[[str], None]) -> bytes:
+    def _wait(self, channel: Connection, request: StageRequest, doing: Callable[[str], None]) -> Ran:
+        asked, waited = time.monotonic(), 0.0
         output: bytes | None = None
         cause: str | None = None
         pid: int | None = None
         try:
             channel.send(request)
+            if not channel.poll(_PATIENCE_SECONDS):
+                doing("waiting for TensorFlow and Beam to load")
             while True:
                 kind, value = channel.recv()
                 if kind == "process":
-                    pid = value
+                    pid, waited = value, time.monotonic() - asked
                     self._remember(value)
                 elif kind == "doing":
                     doing(value)
@@ -114,7 +122,7 @@ class StageProcesses:
                 elif kind == "failed":
                     cause = value
                 else:
-                    return self._judged(output, cause, value)
+                    return Ran(self._judged(output, cause, value), waited)
         except (EOFError, OSError) as error:
             raise StageFailedError("The process that ran it is gone; the log may say why.") from error
         finally:

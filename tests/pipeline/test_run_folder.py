@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.run_folder import like_the_last_run, pushed_and_gone, run_folder, write_summary
+from pipeline.local.run_folder import likely_all_reused, pushed_and_gone, run_folder, write_summary
 
 
 def leave(root: Path, run_id: str, **content: object) -> None:
@@ -45,13 +45,19 @@ def test_what_was_not_pushed_is_not_missed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "changed", "expected"),
-    [("succeeded", {}, True), ("not_blessed", {}, True), ("failed", {}, False), ("succeeded", {"code_digest": "d"}, False)],
+    ("status", "trainer", "changed", "expected"),
+    [
+        ("succeeded", "reused", {}, True),
+        ("not_blessed", "reused", {}, True),
+        ("succeeded", "ran", {}, False),  # the Evaluator has a new model to compare with
+        ("failed", "reused", {}, False),
+        ("succeeded", "reused", {"code_digest": "d"}, False),
+    ],
 )
-def test_a_run_is_like_the_last_one_if_that_went_well_with_the_same_config_and_code(
-    tmp_path: Path, status: str, changed: dict, expected: bool
+def test_a_run_has_nothing_to_do_if_the_last_one_had_the_same_config_and_code_and_trained_nothing(
+    tmp_path: Path, status: str, trainer: str, changed: dict, expected: bool
 ) -> None:
     this = {"config_digest": "a", "code_digest": "b", "versions": {"python": "3"}}
-    assert not like_the_last_run(tmp_path, this)
-    leave(tmp_path, "run", status=status, **this)
-    assert like_the_last_run(tmp_path, this | changed) == expected
+    assert not likely_all_reused(tmp_path, this)
+    leave(tmp_path, "run", status=status, stages=[{"id": "Trainer", "state": trainer}], **this)
+    assert likely_all_reused(tmp_path, this | changed) == expected
