@@ -21,7 +21,7 @@ from tfx.orchestration.portable import base_executor_operator, data_types, launc
 from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2, pipeline_pb2
 
 from pipeline.local.causes import cause_of
-from pipeline.local.stage_processes import StageProcesses
+from pipeline.local.stage_processes import StageFailedError, StageProcesses
 from pipeline.local.stage_server import StageRequest
 
 State = Literal["ran", "reused", "failed", "not_reached"]
@@ -121,7 +121,8 @@ class CompiledPipeline:
                 custom_executor_operators=operators,
             ).launch()
         except Exception as error:  # whatever a stage raises is that stage's failure
-            logging.error("Stage %s failed:\n%s", stage_id, traceback.format_exc())
+            told = isinstance(error, StageFailedError)  # by its process, in the same log
+            logging.error("Stage %s failed:\n%s", stage_id, error if told else traceback.format_exc())
             return StageResult(stage_id, "failed", time.monotonic() - start, cause_of(error))
         seconds = time.monotonic() - start - sum(waits)
         execution_id = info.execution_id if info else None
