@@ -126,6 +126,23 @@ def test_what_does_not_fit_into_memory_is_streamed_in_the_same_order(files):
         assert int(examples.dataset(8, shuffle_seed=1).cardinality()) == 7
 
 
+def test_datasets_of_a_split_share_one_copy(files, monkeypatch: pytest.MonkeyPatch):
+    split, copied, constant = datasets.load(files, SPEC), [], tf.constant
+
+    def spy(value, *args, **kwargs):
+        copied.append(np.shape(value))
+        return constant(value, *args, **kwargs)
+
+    monkeypatch.setattr(in_memory.tf, "constant", spy)
+    kept, shuffled, again = split.dataset(8), split.dataset(8, shuffle_seed=1), split.dataset(16)
+    assert sorted(shape for shape in copied if shape[:1] == (NUM_EXAMPLES,)) == [
+        (NUM_EXAMPLES, 1),
+        (NUM_EXAMPLES, 1),
+        (NUM_EXAMPLES, 2),
+    ]
+    assert positions(kept) == positions(again) == sorted(positions(shuffled), key=positions(kept).index)
+
+
 def test_examples_with_ids_only_are_read(files, read):
     spec = datasets.ExampleSpec(SPEC.features[1:], "label_xf", tf.int64)
     features, _ = next(iter(read(files, spec, 8)))
