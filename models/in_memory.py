@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Split:
-    """All examples of a split.
+    """All examples of a split. Its first dataset copies them into tensors, which all its datasets share.
 
     Attributes:
       blocks: the features, one block for each dtype.
@@ -64,14 +65,17 @@ class Split:
         options.autotune.enabled = False
         return sharded_by_example(batches.map(self._cutter()).prefetch(_AHEAD)).with_options(options)
 
-    def _cutter(self) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
+    @functools.cached_property
+    def _tensors(self) -> tuple[list[tf.Tensor], tf.Tensor]:
         with tf.device("/CPU:0"):
-            blocks = [(block, tf.constant(block.values)) for block in self.blocks]
-            labels = tf.constant(self.labels)
+            return [tf.constant(block.values) for block in self.blocks], tf.constant(self.labels)
+
+    def _cutter(self) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
+        columns, labels = self._tensors
 
         def cut(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             features: dict[str, tf.Tensor] = {}
-            for block, values in blocks:
+            for block, values in zip(self.blocks, columns, strict=True):
                 features.update(zip(block.names, tf.split(tf.gather(values, positions), block.widths, axis=1), strict=True))
             return features, tf.gather(labels, positions)
 

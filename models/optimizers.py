@@ -1,7 +1,8 @@
 """Adam and AdamW (Kingma & Ba 2015; Loshchilov & Hutter 2019) with one kernel per variable instead of about ten.
 
 The numbers are those of Keras. What differs is the cost: a small network's step is spent in starting operations, and half of
-those were the optimizer's.
+those were the optimizer's. Variables in half precision are left to Keras: the kernel would take its scalars in their type, and
+0.999, the default for beta_2, is 1 in bfloat16.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ class _Fused(keras.optimizers.Optimizer):
         return super().aggregate_gradients(dense)
 
     def _apply_weight_decay(self, variables: list) -> None:
-        if self._needs_keras():
-            super()._apply_weight_decay(variables)
+        super()._apply_weight_decay(variables if self._needs_keras() else [v for v in variables if _is_half(v)])
 
     def _distributed_apply_gradients_fn(self, distribution: tf.distribute.Strategy, grads_and_vars: list, **kwargs):
         if self._needs_keras():
@@ -36,6 +36,9 @@ class _Fused(keras.optimizers.Optimizer):
         return self.iterations.assign_add(1)
 
     def _update(self, variable: tf.Variable, gradient: tf.Tensor, scalars: tuple[tf.Tensor, ...]) -> None:
+        if _is_half(variable):
+            self._update_step(gradient, variable)
+            return
         rate, beta_1_power, beta_2_power = (tf.cast(x, variable.dtype) for x in scalars)
         if self.weight_decay and self._use_weight_decay(variable):
             # variable -= rate * weight_decay * variable
@@ -59,6 +62,10 @@ class _Fused(keras.optimizers.Optimizer):
     def _needs_keras(self) -> bool:
         """Return whether something is asked for that the kernel cannot do, or that depends on gradients by row."""
         return bool(self.amsgrad or self.use_ema or self.clipnorm or self.global_clipnorm or self.clipvalue)
+
+
+def _is_half(variable: tf.Variable) -> bool:
+    return variable.dtype.size < tf.float32.size
 
 
 @keras.saving.register_keras_serializable(package="pipeline")

@@ -108,6 +108,7 @@ def run_fn(fn_args: FnArgs) -> None:
         "eval_loss": [float(value) for value in history.history["val_loss"]],
         "parameters": int(model.count_params()),
         "simple_baseline": simple_baseline,
+        "simple_baseline_fit": {"converged": simple.converged, "iterations": simple.num_iterations},
         "examples": examples.num_examples,
         "examples_per_second": round(examples.num_examples * len(history.epoch) / seconds.by_part["fit"], 1),
         "seconds": {part: round(value, 2) for part, value in seconds.by_part.items()},

@@ -68,6 +68,23 @@ def test_weights_excluded_from_decay_are_left_alone():
     assert moved(optimizers.AdamW(0.1, weight_decay=0.5)).tolist() == [2.0, -3.0]
 
 
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16], ids=["bfloat16", "float16"])
+@pytest.mark.parametrize("pair", ["adam", "adamw"])
+def test_half_precision_variables_are_updated_as_by_keras(pair: str, dtype: tf.DType):
+    def trained(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]:
+        variables = [tf.Variable(tf.cast([1.0, -2.0], kind)) for kind in (dtype, tf.float32)]
+        for _ in range(5):
+            optimizer.apply_gradients([(tf.cast([0.5, -0.25], v.dtype), v) for v in variables])
+        return [tf.cast(v, tf.float32).numpy() for v in variables]
+
+    of_keras, fused, options = PAIRS[pair]
+    expected, found = (trained(kind(0.01, **options)) for kind in (of_keras, fused))
+    np.testing.assert_array_equal(found[0], expected[0])
+    # A float32 variable beside it is still fused.
+    np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=3e-6)
+    assert found[1][0] < 0.96
+
+
 def test_a_step_is_one_adam_kernel_per_variable():
     model = _model()
     model.compile(optimizers.AdamW(), "mse")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,33 @@ SPEC = datasets.ExampleSpec(
     (EncodedFeature("point_xf", "point", width=2), EncodedFeature("position_xf", "position", num_ids=100)), "label_xf", tf.int64
 )
 NUM_EXAMPLES = 53
+# Prints for both ways of reading the positions of [epoch][step][replica], of the dataset that `training.fit` goes through.
+MIRRORED = """
+import json
+import sys
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+from models import datasets, distribution, training
+from preprocessing.features import EncodedFeature
+
+SPEC = datasets.ExampleSpec((EncodedFeature("position_xf", "position", num_ids=100),), "label_xf", tf.int64)
+strategy, _ = distribution.choose("mirrored")
+
+
+def steps(memory_bytes):
+    examples = datasets.load(sys.argv[1:], SPEC, memory_bytes).dataset(8, shuffle_seed=1)
+    endless, num_steps = training._endless(examples)
+    iterator = iter(strategy.experimental_distribute_dataset(endless))
+    for _ in range(2):
+        batches = [strategy.experimental_local_results(next(iterator)[0]["position_xf"]) for _ in range(num_steps)]
+        yield [[replica.numpy()[:, 0].tolist() for replica in batch] for batch in batches]
+
+
+print(json.dumps({"in_memory": list(steps(datasets.MEMORY_BYTES)), "streamed": list(steps(0))}))
+"""
 
 
 def _example(position: int) -> bytes:
@@ -126,15 +157,40 @@ def test_what_does_not_fit_into_memory_is_streamed_in_the_same_order(files):
         assert int(examples.dataset(8, shuffle_seed=1).cardinality()) == 7
 
 
+def test_datasets_of_a_split_share_one_copy(files, monkeypatch: pytest.MonkeyPatch):
+    split, copied, constant = datasets.load(files, SPEC), [], tf.constant
+
+    def spy(value, *args, **kwargs):
+        copied.append(np.shape(value))
+        return constant(value, *args, **kwargs)
+
+    monkeypatch.setattr(in_memory.tf, "constant", spy)
+    kept, shuffled, again = split.dataset(8), split.dataset(8, shuffle_seed=1), split.dataset(16)
+    assert sorted(shape for shape in copied if shape[:1] == (NUM_EXAMPLES,)) == [
+        (NUM_EXAMPLES, 1),
+        (NUM_EXAMPLES, 1),
+        (NUM_EXAMPLES, 2),
+    ]
+    assert positions(kept) == positions(again) == sorted(positions(shuffled), key=positions(kept).index)
+
+
 def test_examples_with_ids_only_are_read(files, read):
     spec = datasets.ExampleSpec(SPEC.features[1:], "label_xf", tf.int64)
     features, _ = next(iter(read(files, spec, 8)))
     assert list(features) == ["position_xf"]
 
 
-def test_mirrored_replicas_share_every_batch(files, read):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
-    dataset = strategy.experimental_distribute_dataset(read(files, SPEC, batch_size=8, shuffle_seed=1))
-    epochs = [positions(dataset) for _ in range(2)]
-    assert [sorted(epoch) for epoch in epochs] == [list(range(NUM_EXAMPLES))] * 2
-    assert epochs[0] != epochs[1]
+def test_mirrored_replicas_share_every_batch(files):
+    """Read in a process of its own: logical devices are fixed when TensorFlow starts."""
+    root = Path(__file__).resolve().parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [sys.executable, "-c", MIRRORED, *files]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert list(result) == ["in_memory", "streamed"]
+    for epochs in result.values():
+        for epoch in epochs:
+            assert [[len(replica) for replica in step] for step in epoch] == [[4, 4]] * 6 + [[3, 2]]
+            assert sorted(x for step in epoch for replica in step for x in replica) == list(range(NUM_EXAMPLES))
+        assert epochs[0] != epochs[1]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,22 @@ def test_library_versions_are_part_of_the_digest(monkeypatch: pytest.MonkeyPatch
     before = code_digest("pipeline.gates")
     monkeypatch.setattr(digests, "library_versions", lambda: "tfx==9.9")
     assert code_digest("pipeline.gates") != before
+
+
+@pytest.mark.parametrize("package", ["models", "preprocessing"])
+def test_version_of_every_library_that_computes_is_part_of_the_digest(repository: Path, package: str) -> None:
+    imported = set()
+    for path in (repository / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    # They read configs and measure memory.
+    others = {*sys.stdlib_module_names, *digests.PACKAGES, "pydantic", "psutil"}
+    names = {name.replace("_", "-") for name in imported - others}
+    assert names - set(digests.LIBRARIES) == set()
+    assert {f"{name}=={importlib.metadata.version(name)}" for name in names} <= set(digests.library_versions().split())
 
 
 def test_unknown_module_is_an_error() -> None:
