@@ -55,6 +55,10 @@ def quarantine_path(examples_uri: str) -> str:
     return os.path.join(examples_uri, "quarantine.jsonl")
 
 
+# In the folder of a split; TFX's names.
+STATISTICS_FILE = "FeatureStats.pb"
+ANOMALIES_FILE = "SchemaDiff.pb"
+
 GATES_FILE = "gates.json"
 EDGE_REPORT_FILE = "report.json"
 EDGE_PACKAGE_FOLDER = "package"

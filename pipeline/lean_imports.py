@@ -24,10 +24,8 @@ from typing import Any
 
 _PACKAGE = "tfx.components"
 _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow_transform")
-# Packages whose protocol buffers, and in TFMA's case its `sdk`, are of use without the rest: for every process, and for one
-# that runs no stages.
-_PARTLY_USED = ("tensorflow_model_analysis",)
-_PARTLY_USED_BY_THE_RUNNER = ("tensorflow_data_validation", "tfx_bsl")
+# Packages of which modules are of use without the rest: protocol buffers, statistics, coders.
+_PARTLY_USED = ("tensorflow_model_analysis", "tensorflow_data_validation", "tfx_bsl")
 # What Beam and Google's clients import where it is there, for notebooks and for MongoDB.
 _NOT_FOR_STAGES = ("ipywidgets", "IPython", "pymongo")
 
@@ -56,9 +54,6 @@ def orchestrating() -> None:
     install()
     if "apache_beam" in sys.modules or not isinstance(sys.modules["tensorflow"], _Unread):
         return
-    for name in _PARTLY_USED_BY_THE_RUNNER:
-        if name not in sys.modules:
-            _postpone(name)
     with _path_of("tensorflow"):
         importlib.import_module("tensorflow.core.example.example_pb2")
     with _missing("apache_beam"):
@@ -67,13 +62,16 @@ def orchestrating() -> None:
     importlib.import_module("pipeline.local_files").install()
 
 
-def read_postponed() -> None:
-    """Read TensorFlow, Keras, TensorFlow Transform and Beam, for a process that will need them."""
-    for name in _LIBRARIES:
-        getattr(sys.modules[name], "__path__", None)
-    with contextlib.ExitStack() as stack:
-        for name in _NOT_FOR_STAGES:
-            stack.enter_context(_missing(name))
+def read_tensorflow() -> None:
+    """Read TensorFlow, Keras and TensorFlow Transform, for a process that will need them."""
+    with _all_missing("scipy", "pandas"):  # of which Keras would take arrays and frames too
+        for name in _LIBRARIES:
+            getattr(sys.modules[name], "__path__", None)
+
+
+def read_beam() -> None:
+    """Read Beam, for a process that will need it, but for what it takes from notebooks."""
+    with _all_missing(*_NOT_FOR_STAGES):
         importlib.import_module("apache_beam")
 
 
@@ -117,6 +115,14 @@ def _path_of(name: str) -> Iterator[None]:
         yield
     finally:
         module.__dict__.pop("__path__", None)
+
+
+@contextlib.contextmanager
+def _all_missing(*names: str) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stack.enter_context(_missing(name))
+        yield
 
 
 @contextlib.contextmanager

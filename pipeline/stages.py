@@ -15,13 +15,23 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from pipeline.code_digest import code_digest
-from pipeline.components import compressor, data_gate, example_gen, model_gate, publisher, schema, statistics_gen
+from pipeline.components import (
+    compressor,
+    data_gate,
+    example_gen,
+    example_validator,
+    model_gate,
+    publisher,
+    schema,
+    statistics_gen,
+)
 from pipeline.components import evaluator as evaluator_component
 from pipeline.components import transform as transform_component
 from pipeline.components.compressor import Compressor, CompressSettings
 from pipeline.components.data_gate import DataGate
 from pipeline.components.evaluator import ColumnarEvaluator, EvaluatorSettings
 from pipeline.components.example_gen import ColumnarExampleGen
+from pipeline.components.example_validator import ColumnarExampleValidator
 from pipeline.components.model_gate import ModelGate
 from pipeline.components.publisher import EdgePusher
 from pipeline.components.schema import CuratedSchema
@@ -42,7 +52,8 @@ from pipeline.tasks import TASKS
 TRAIN: Literal["train"] = "train"
 EVAL: Literal["eval"] = "eval"
 # As TFX names its own components for them.
-EXAMPLE_GEN, STATISTICS, TRANSFORM, EVALUATOR = "ExampleGen", "StatisticsGen", "Transform", "Evaluator"
+EXAMPLE_GEN, STATISTICS, EXAMPLE_VALIDATOR = "ExampleGen", "StatisticsGen", "ExampleValidator"
+TRANSFORM, EVALUATOR = "Transform", "Evaluator"
 
 
 class Checked(NamedTuple):
@@ -50,7 +61,7 @@ class Checked(NamedTuple):
 
     statistics: BaseComponent
     schema: BaseComponent
-    validator: ExampleValidator
+    validator: BaseComponent
     gate: BaseComponent
 
 
@@ -99,7 +110,12 @@ def validate(data: BaseComponent, schema_file: str | None, runtime: Runtime) -> 
         schema_stage = CuratedSchema(text=Path(schema_file).read_text("utf-8"), code_digest=code_digest(schema))
     else:
         schema_stage = SchemaGen(statistics=statistics.outputs["statistics"])
-    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema_stage.outputs["schema"])
+    described = statistics.outputs["statistics"], schema_stage.outputs["schema"]
+    if runtime.engine == "beam":
+        validator: BaseComponent = ExampleValidator(*described)
+    else:
+        digest = code_digest(example_validator.EXECUTOR_MODULE)
+        validator = ColumnarExampleValidator(*described, digest).with_id(EXAMPLE_VALIDATOR)
     gate = DataGate(anomalies=validator.outputs["anomalies"], code_digest=code_digest(data_gate))
     return Checked(statistics, schema_stage, validator, gate)
 

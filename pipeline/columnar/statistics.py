@@ -1,15 +1,16 @@
-"""StatisticsGen without Beam: TFDV's own generators, fed block by block."""
+"""StatisticsGen without Beam: TFDV's own generators, fed block by block, in a process that has no TensorFlow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
-import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
+from tensorflow_data_validation.statistics.stats_options import StatsOptions
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from models import datasets
+from pipeline.ingest.tfrecord_blocks import read_records
 
 BATCH_SIZE = 8192
 
@@ -19,11 +20,20 @@ def statistics(files: Sequence[str]) -> statistics_pb2.DatasetFeatureStatisticsL
 
     Counts of values and the most frequent ones come from TFDV's sketches: exact up to 16,384 different values of a column,
     estimates beyond.
+
+    Raises:
+      DataError: a file is damaged.
     """
-    generators = stats_impl.get_generators(tfdv.StatsOptions(), in_memory=True)
+    generators = stats_impl.get_generators(StatsOptions(), in_memory=True)
     accumulators = [generator.create_accumulator() for generator in generators]
     decoder = ExamplesToRecordBatchDecoder()
-    for records in datasets.serialized(files, BATCH_SIZE).as_numpy_iterator():
-        block = decoder.DecodeBatch(records.tolist())
+    for records in _batches(files):
+        block = decoder.DecodeBatch(records)
         accumulators = [g.add_input(a, block) for g, a in zip(generators, accumulators, strict=True)]
     return stats_impl.extract_statistics_output(accumulators, generators)
+
+
+def _batches(files: Sequence[str]) -> Iterator[list[bytes]]:
+    records = itertools.chain.from_iterable(map(read_records, sorted(files)))
+    while batch := list(itertools.islice(records, BATCH_SIZE)):
+        yield batch

@@ -10,7 +10,7 @@ from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import ExampleAnomalies
 from tfx.utils import io_utils
 
-from pipeline.artifacts import APPROVAL_FILE, DataApproval
+from pipeline.artifacts import ANOMALIES_FILE, APPROVAL_FILE, DataApproval
 from pipeline.errors import DataError
 
 NUM_SHOWN = 5
@@ -35,7 +35,7 @@ def read_anomalies(artifact: ExampleAnomalies) -> list[str]:
     """Return one sentence per split and feature with an anomaly, sorted."""
     found = []
     for split in artifact_utils.decode_split_names(artifact.split_names):
-        path = os.path.join(artifact_utils.get_split_uri([artifact], split), "SchemaDiff.pb")
+        path = os.path.join(artifact_utils.get_split_uri([artifact], split), ANOMALIES_FILE)
         anomalies = anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(path))
         for feature, info in anomalies.anomaly_info.items():
             found.append(f"{split}: column '{feature}': {info.short_description}: {info.description}".rstrip(". "))

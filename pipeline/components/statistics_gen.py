@@ -10,7 +10,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, channel, component_spec, standard_artifacts
 from tfx.utils import io_utils
 
-STATISTICS_FILE = "FeatureStats.pb"
+from pipeline.artifacts import STATISTICS_FILE
 
 
 class Executor(base_executor.BaseExecutor):

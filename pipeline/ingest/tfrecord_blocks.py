@@ -51,6 +51,18 @@ def read_blocks(path: str, num_records: int = MAX_BLOCK_RECORDS) -> Iterator[Blo
         yield _block(path, rows, records, bad)
 
 
+def read_records(path: str) -> Iterator[bytes]:
+    """Stream the records of a file that must be whole.
+
+    Raises:
+      DataError: it is no TFRecord file, is damaged or cut off, or cannot be read.
+    """
+    for row, (record, is_whole) in enumerate(_records(path), 1):
+        if not is_whole:
+            raise DataError(f"{path} is damaged: the checksum of record {row} does not fit.")
+        yield record
+
+
 def _block(path: str, rows: list[int], records: list[bytes], bad: list[BadRow]) -> Block:
     batch = pa.RecordBatch.from_arrays([pa.array(records, pa.binary())], ["record"])
     return Block(path, np.array(rows, np.int64), batch, bad)

@@ -168,16 +168,17 @@ class _InItsOwnProcess(base_executor_operator.BaseExecutorOperator):
           StageFailedError: it failed, crashed or was stopped.
         """
         on_beam = isinstance(self._executor_spec, executable_spec_pb2.BeamExecutableSpec)
-        request = StageRequest(
-            self._stage_id,
-            execution_info.to_proto().SerializeToString(),
-            self._executor_spec.SerializeToString(),
-            on_beam,
-            self._log,
-            execution_info.tmp_dir,
-        )
         class_path = (self._executor_spec.python_executor_spec if on_beam else self._executor_spec).class_path
-        output, waited = self._processes.run(request, class_path, self._doing)
+        request = StageRequest(
+            stage_id=self._stage_id,
+            execution=execution_info.to_proto().SerializeToString(),
+            spec=self._executor_spec.SerializeToString(),
+            on_beam=on_beam,
+            module=class_path.rpartition(".")[0],
+            log=self._log,
+            tmp_dir=execution_info.tmp_dir,
+        )
+        output, waited = self._processes.run(request, self._doing)
         self._waited(waited)
         return execution_result_pb2.ExecutorOutput.FromString(output)
 

@@ -40,9 +40,7 @@ class StageProcesses:
     """
 
     def __init__(self) -> None:
-        self._light: socket.socket | None = None
-        self._heavy: socket.socket | None = None
-        self._process: subprocess.Popen | None = None
+        self._servers: dict[str, tuple[subprocess.Popen, socket.socket]] = {}
         self._lock = threading.Lock()
         self._pids: set[int] = set()
         self._stopping = False
@@ -54,33 +52,14 @@ class StageProcesses:
           lazy: leave the imports of TensorFlow until a stage needs them: for a run that will reuse everything.
         """
         self._stopping = False
-        if self._process:
-            return
-        self._light, light = socket.socketpair()
-        self._heavy, heavy = socket.socketpair()
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "pipeline.local.stage_server",
-                str(light.fileno()),
-                str(heavy.fileno()),
-                "lazy" if lazy else "eager",
-            ],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])},
-            stdin=subprocess.DEVNULL,
-            pass_fds=(light.fileno(), heavy.fileno()),
-            start_new_session=True,  # Ctrl-C on a terminal is for the runner
-        )
-        light.close()
-        heavy.close()
+        if not self._servers:
+            self._servers = {"light": _server("light"), "heavy": _server("lazy" if lazy else "heavy")}
 
-    def run(self, request: StageRequest, class_path: str, doing: Callable[[str], None]) -> Ran:
+    def run(self, request: StageRequest, doing: Callable[[str], None]) -> Ran:
         """Run an executor and wait for it.
 
         Args:
           request: what to run.
-          class_path: of the executor.
           doing: is called, from this thread, with what the stage says it is doing.
 
         Raises:
@@ -89,8 +68,7 @@ class StageProcesses:
         with self._lock:
             if self._stopping:
                 raise StageFailedError("interrupted")
-            control = self._light if class_path.rpartition(".")[0] in LIGHT_STAGES else self._heavy
-            assert control is not None, "start() comes first"
+            _, control = self._servers["light" if request.module in LIGHT_STAGES else "heavy"]
             ours, theirs = socket.socketpair()
             try:
                 socket.send_fds(control, [b"."], [theirs.fileno()])
@@ -164,15 +142,29 @@ class StageProcesses:
 
     def close(self) -> None:
         """End the servers, and what they run."""
-        if self._process and self._light and self._heavy:
-            self._light.close()
-            self._heavy.close()
+        for _, control in self._servers.values():
+            control.close()
+        for process, _ in self._servers.values():
             try:
-                self._process.wait(_GRACE_SECONDS)
-            except subprocess.TimeoutExpired:  # in the midst of an import
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+                process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._servers = {}
+
+
+def _server(kind: str) -> tuple[subprocess.Popen, socket.socket]:
+    ours, theirs = socket.socketpair()
+    path = os.pathsep.join([str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.local.stage_server", str(theirs.fileno()), kind],
+            env=os.environ | {"PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,  # Ctrl-C on a terminal is for the runner
+        )
+    return process, ours
 
 
 def _send(pid: int, what: signal.Signals) -> None:

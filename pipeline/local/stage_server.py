@@ -1,11 +1,13 @@
 """Runs the executors of stages: a process that has imported what they need forks a child for each.
 
-Run as `python -m pipeline.local.stage_server <socket> <socket> eager|lazy`. There are two of them. The light one is ready after
-a second and takes stages that need no TensorFlow. It forks the heavy one, which imports TensorFlow, Beam and the rest,
-at once or, where lazy, when the first stage asks for it. Neither runs anything itself: a stage that crashes takes nobody along.
+Run as `python -m pipeline.local.stage_server <socket> light|heavy|lazy`. There are two of them. The light one has no TensorFlow
+and takes the stages that look at raw data, the first of them after a second. The heavy one imports TensorFlow meanwhile, on
+another core, or, as a lazy one, when the first stage asks for it. Neither runs anything itself: a stage that crashes takes
+nobody along.
 
-For each stage the runner sends one end of a pair of sockets. What passes over it are tuples: ("process", pid),
-("doing", text), ("finished", ExecutorOutput as bytes) or ("failed", cause), and last ("exit", status as of os.waitpid).
+For each stage the runner sends one end of a pair of sockets. What passes over it are tuples: a StageRequest there, and back
+("process", pid), ("doing", text), ("finished", ExecutorOutput as bytes) or ("failed", cause), and last ("exit", status as of
+os.waitpid).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
@@ -32,31 +34,90 @@ from typing import Any, NoReturn
 from pipeline import lean_imports, progress
 from pipeline.local.causes import cause_of
 
-# What stages import, so that their children need not. A module that is not there is the stage's to complain about.
-LIGHT_STAGES = ("pipeline.components.example_gen_executor",)
-_LIGHT = (*LIGHT_STAGES, "pipeline.artifacts", "tfx.orchestration.portable.python_executor_operator")
-_HEAVY = (
-    "tfx.orchestration.portable.beam_executor_operator",
-    "tfx.components.example_validator.executor",
-    "tfx.components.trainer.executor",
-    "pipeline.columnar.statistics",
-    "pipeline.columnar.transforming",
-    "pipeline.columnar.evaluating",
-    "pipeline.entrypoints.transforming",
-    "pipeline.entrypoints.training",
-    "pipeline.evaluation",
-    "pipeline.components.schema",
-    "pipeline.components.data_gate",
-    "pipeline.components.statistics_gen",
-    "pipeline.components.transform",
-    "pipeline.components.evaluator",
-    "pipeline.components.model_gate",
-    "pipeline.components.publisher",
-    "models.linear",
-    "models.optimizers",
-    "models.serving",
-    "models.tabular",
+Imports = Callable[[], None]
+
+
+def _modules(*names: str) -> Imports:
+    """Return what imports modules; one that is not there is the stage's to complain about."""
+
+    def import_them() -> None:
+        for name in names:
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                logging.exception("%s cannot be imported ahead of the stage that needs it.", name)
+
+    return import_them
+
+
+# What a server imports, and in which order; once an entry is through, the stages of the modules it names can run.
+LIGHT: tuple[tuple[Imports, tuple[str, ...]], ...] = (
+    (
+        _modules("pipeline.artifacts", "tfx.orchestration.portable.python_executor_operator"),
+        (),
+    ),
+    (_modules("pipeline.components.example_gen_executor"), ("pipeline.components.example_gen_executor",)),
+    (
+        lean_imports.read_beam,
+        (),
+    ),
+    (
+        _modules(
+            "pipeline.components.statistics_gen",
+            "pipeline.columnar.statistics",
+            "pipeline.components.example_validator_executor",
+            "pipeline.components.schema",
+            "pipeline.components.data_gate",
+        ),
+        (
+            "pipeline.components.statistics_gen",
+            "pipeline.components.example_validator_executor",
+            "pipeline.components.schema",
+            "pipeline.components.data_gate",
+        ),
+    ),
 )
+HEAVY: tuple[tuple[Imports, tuple[str, ...]], ...] = (
+    (lean_imports.read_tensorflow, ()),
+    (
+        _modules(
+            "pipeline.artifacts",
+            "tfx.orchestration.portable.python_executor_operator",
+            "pipeline.components.transform",
+            "pipeline.columnar.transforming",
+            "pipeline.entrypoints.transforming",
+            "preprocessing.tabular",
+        ),
+        ("pipeline.components.transform",),
+    ),
+    (lean_imports.read_beam, ()),
+    (
+        _modules(
+            "tfx.components.trainer.executor",
+            "pipeline.entrypoints.training",
+            "models.linear",
+            "models.optimizers",
+            "models.serving",
+            "models.tabular",
+            "scipy.optimize",
+            "scipy.sparse",
+        ),
+        ("tfx.components.trainer.executor",),
+    ),
+    (
+        _modules(
+            "tfx.orchestration.portable.beam_executor_operator",
+            "pipeline.components.evaluator",
+            "pipeline.columnar.evaluating",
+            "pipeline.components.model_gate",
+            "pipeline.evaluation",
+            "pipeline.components.publisher",
+            "pipeline.components.compressor_executor",
+        ),
+        (),
+    ),
+)
+LIGHT_STAGES = frozenset(module for _, modules in LIGHT for module in modules)
 
 
 @dataclass(frozen=True)
@@ -68,6 +129,7 @@ class StageRequest:
       execution: TFX's ExecutionInvocation, serialized.
       spec: the executable spec, serialized.
       on_beam: the spec is a BeamExecutableSpec, not a PythonClassExecutableSpec.
+      module: that the executor is in.
       log: path of the file that the executor's output goes to.
       tmp_dir: where it leaves what may be removed when it is done.
     """
@@ -76,43 +138,29 @@ class StageRequest:
     execution: bytes
     spec: bytes
     on_beam: bool
+    module: str
     log: str
     tmp_dir: str
 
 
-def main(light: socket.socket, heavy: socket.socket, lazy: bool) -> NoReturn:
-    """Serve until the runner closes its ends, or is gone, however it went: then nothing that was started is left."""
+def main(control: socket.socket, kind: str) -> NoReturn:
+    """Serve until the runner closes its end, or is gone, however it went: then nothing that was started is left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides
+    if kind == "lazy":
+        select.select([control.fileno()], [], [])
     lean_imports.install()
-    _import(_LIGHT)
     importlib.import_module("pipeline.local_files").install()
-    if os.fork() == 0:
-        light.close()
-        if lazy:
-            select.select([heavy], [], [])
-        lean_imports.read_postponed()
-        _import(_HEAVY)
-        _Server(heavy).serve()
-    heavy.close()
-    _Server(light).serve()
-
-
-def _import(modules: Sequence[str]) -> None:
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            logging.exception("%s cannot be imported ahead of the stage that needs it.", module)
+    _Server(control, LIGHT if kind == "light" else HEAVY).serve()
 
 
 class _Server:
     """Forks children and tells how they ended."""
 
-    def __init__(self, control: socket.socket):
-        self._control = control
-        self._children: dict[int, socket.socket] = {}
-        gc.collect()
-        gc.freeze()  # nothing that children share is touched by their garbage collectors
+    def __init__(self, control: socket.socket, imports: Sequence[tuple[Imports, tuple[str, ...]]]):
+        self._control, self._imports = control, list(imports)
+        self._able: set[str] = set()
+        self._waiting: list[tuple[StageRequest, Connection]] = []
+        self._children: dict[int, Connection] = {}
         self._woken, wake = os.pipe()
         os.set_blocking(self._woken, False)
         os.set_blocking(wake, False)
@@ -121,18 +169,38 @@ class _Server:
 
     def serve(self) -> NoReturn:
         while True:
-            ready, _, _ = select.select([self._control.fileno(), self._woken], [], [])
-            if self._woken in ready:
-                os.read(self._woken, 4096)
-                self._reap()
-            if self._control.fileno() in ready:
-                data, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
-                if not data:  # the runner is done, or gone
-                    self._kill()
-                    os._exit(0)
-                self._start(socket.socket(fileno=descriptors[0]))
+            self._listen(timeout=0 if self._imports else None)
+            self._start_all()
+            if self._imports:
+                import_them, modules = self._imports.pop(0)
+                import_them()
+                self._able.update(modules)
+                gc.collect()
+                gc.freeze()  # nothing that children share is touched by their garbage collectors
 
-    def _start(self, channel: socket.socket) -> None:
+    def _listen(self, timeout: float | None) -> None:
+        ready, _, _ = select.select([self._control.fileno(), self._woken], [], [], timeout)
+        if self._woken in ready:
+            os.read(self._woken, 4096)
+            self._reap()
+        if self._control.fileno() in ready:
+            data, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+            if not data:  # the runner is done, or gone
+                for pid in self._children:
+                    _kill_group(pid)
+                os._exit(0)
+            channel = Connection(descriptors[0])
+            with contextlib.suppress(EOFError, OSError):  # it has given up already
+                self._waiting.append((channel.recv(), channel))
+
+    def _start_all(self) -> None:
+        """Start what waits and can run by now."""
+        for request, channel in list(self._waiting):
+            if not self._imports or request.module in self._able:
+                self._waiting.remove((request, channel))
+                self._start(request, channel)
+
+    def _start(self, request: StageRequest, channel: Connection) -> None:
         pid = os.fork()
         if pid:
             self._children[pid] = channel
@@ -142,9 +210,9 @@ class _Server:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._control.close()
-            for other in self._children.values():
+            for other in (*self._children.values(), *(waiting for _, waiting in self._waiting)):
                 other.close()
-            status = _child(Connection(channel.detach()))
+            status = _child(request, channel)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -155,14 +223,10 @@ class _Server:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 _kill_group(pid)  # what it started and left behind
-                channel = Connection(self._children.pop(pid).detach())
+                channel = self._children.pop(pid)
                 with contextlib.suppress(OSError):  # nobody waits for it any more
                     channel.send(("exit", status))
                 channel.close()
-
-    def _kill(self) -> None:
-        for pid in self._children:
-            _kill_group(pid)
 
 
 def _kill_group(pid: int) -> None:
@@ -170,7 +234,7 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _child(channel: Connection) -> int:
+def _child(request: StageRequest, channel: Connection) -> int:
     """Run one executor in this process; return its exit status."""
     _die_with_parent()
     os.setpgid(0, 0)  # whatever it starts is killed with it
@@ -181,7 +245,6 @@ def _child(channel: Connection) -> int:
             channel.send(message)
 
     tell("process", os.getpid())
-    request: StageRequest = channel.recv()
     log = os.open(request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -233,4 +296,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), socket.socket(fileno=int(sys.argv[2])), sys.argv[3] == "lazy")
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])

@@ -35,7 +35,8 @@ def request(folder: Path, how: str, note: str = "") -> StageRequest:
     )
     spec = executable_spec_pb2.PythonClassExecutableSpec(class_path=EXECUTOR)
     execution = info.to_proto().SerializeToString()
-    return StageRequest("Ends", execution, spec.SerializeToString(), False, str(folder / "log.txt"), str(folder / "tmp"))
+    paths = {"log": str(folder / "log.txt"), "tmp_dir": str(folder / "tmp")}
+    return StageRequest("Ends", execution, spec.SerializeToString(), False, EXECUTOR.rpartition(".")[0], **paths)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def alive(pid: int) -> bool:
 
 def test_output_comes_back_from_another_process_and_prints_go_to_the_log(processes: StageProcesses, tmp_path: Path) -> None:
     said: list[str] = []
-    output, waited = processes.run(request(tmp_path, "succeed"), EXECUTOR, said.append)
+    output, waited = processes.run(request(tmp_path, "succeed"), said.append)
     assert waited < 30
     answer = execution_result_pb2.ExecutorOutput.FromString(output).execution_properties["answer"].string_value
     pid, scratch = answer.split()
@@ -90,14 +91,14 @@ def test_output_comes_back_from_another_process_and_prints_go_to_the_log(process
 )
 def test_every_end_is_told_and_the_next_stage_runs(processes: StageProcesses, tmp_path: Path, how: str, told: str) -> None:
     with pytest.raises(StageFailedError) as caught:
-        processes.run(request(tmp_path, how), EXECUTOR, nothing)
+        processes.run(request(tmp_path, how), nothing)
     assert str(caught.value) == told
-    assert processes.run(request(tmp_path, "succeed"), EXECUTOR, nothing)
+    assert processes.run(request(tmp_path, "succeed"), nothing)
 
 
 def test_the_log_names_the_line_of_a_native_crash(processes: StageProcesses, tmp_path: Path) -> None:
     with pytest.raises(StageFailedError):
-        processes.run(request(tmp_path, "SIGSEGV"), EXECUTOR, nothing)
+        processes.run(request(tmp_path, "SIGSEGV"), nothing)
     log = (tmp_path / "log.txt").read_text()
     assert "Fatal Python error: Segmentation fault" in log
     assert "stage_executors.py" in log
@@ -108,7 +109,7 @@ def test_stop_ends_what_runs_with_all_it_started(processes: StageProcesses, tmp_
 
     def run() -> None:
         try:
-            processes.run(request(tmp_path, "sleep", str(tmp_path / "pids")), EXECUTOR, nothing)
+            processes.run(request(tmp_path, "sleep", str(tmp_path / "pids")), nothing)
         except StageFailedError as error:
             caught.append(error)
 
@@ -120,9 +121,9 @@ def test_stop_ends_what_runs_with_all_it_started(processes: StageProcesses, tmp_
     assert [str(error) for error in caught] == ["interrupted"]
     wait_for(lambda: not any(map(alive, map(int, (tmp_path / "pids").read_text().split()))))
     with pytest.raises(StageFailedError, match="interrupted"):  # until somebody starts again
-        processes.run(request(tmp_path, "succeed"), EXECUTOR, nothing)
+        processes.run(request(tmp_path, "succeed"), nothing)
     processes.start(lazy=True)
-    assert processes.run(request(tmp_path, "succeed"), EXECUTOR, nothing)
+    assert processes.run(request(tmp_path, "succeed"), nothing)
 
 
 ORPHANS = """
@@ -130,10 +131,10 @@ import sys
 from pathlib import Path
 from pipeline.local import stage_processes
 stage_processes.LIGHT_STAGES = ("stage_executors",)
-from test_stage_processes import EXECUTOR, request
+from test_stage_processes import request
 processes = stage_processes.StageProcesses()
 processes.start(lazy=True)
-processes.run(request(Path(sys.argv[1]), "sleep", sys.argv[1] + "/pids"), EXECUTOR, print)
+processes.run(request(Path(sys.argv[1]), "sleep", sys.argv[1] + "/pids"), print)
 """
 
 
