@@ -169,6 +169,7 @@ class _Server:
 
     def serve(self) -> NoReturn:
         while True:
+            self._start_all()  # what the last import made possible
             self._listen(timeout=0 if self._imports else None)
             self._start_all()
             if self._imports:
