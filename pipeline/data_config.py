@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
 
+from pipeline.ingest.spelling import spell_wanted
+
 
 class _Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -33,7 +35,9 @@ class ColumnSplit(_Section):
 
     @pydantic.model_validator(mode="after")
     def _disjoint(self) -> ColumnSplit:
-        if both := [value for value in self.train if value in self.eval]:
+        # As the rows are compared: to a column of text "1" and 1 are the same.
+        train, evaluation = ([spell_wanted(value) for value in values] for values in (self.train, self.eval))
+        if both := [value for value in train if value in evaluation]:
             raise ValueError(f"'{both[0]}' is named for train and for eval. Name each value once.")
         return self
 

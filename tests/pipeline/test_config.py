@@ -272,6 +272,10 @@ def test_data_may_be_of_four_kinds_and_is_csv_if_not_told(load: Load, values: di
             "data.split: '1' is named for train and for eval. Name each value once.",
         ),
         (
+            data(split={"by": "column", "column": "c", "train": ["a", "1"], "eval": [1.0]}),
+            "data.split: '1' is named for train and for eval. Name each value once.",
+        ),
+        (
             data(split={"by": "time", "colum": "c", "column": "c", "eval_from": 1}),
             "data.split.colum: unknown key 'colum'. Did you mean 'column'?",
         ),
