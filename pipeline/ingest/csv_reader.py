@@ -12,6 +12,8 @@ from pipeline.ingest.encoding import encode
 from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.threads import in_order
 
+_SHOWN = {ColumnType.LONG: "integer"}
+
 
 class CsvReader:
     """Reads files with the same header in two passes: one finds the columns' types, one converts."""
@@ -41,11 +43,11 @@ class CsvReader:
             raise DataError(f"{files[0]} has no column '{settings.label.column}', the label. Its columns: {known}.")
         self._types = dict.fromkeys(self._header, ColumnType.EMPTY)
         for found in in_order(self._infer, self.blocks()):
-            self._types = {name: max(known, found[name]) for name, known in self._types.items()}
+            self._types = {name: known.with_(found[name]) for name, known in self._types.items()}
 
     @property
     def types(self) -> dict[str, str]:
-        return {name: column_type.name.lower() for name, column_type in self._types.items()}
+        return {name: _SHOWN.get(column_type, column_type.name.lower()) for name, column_type in self._types.items()}
 
     def blocks(self) -> Iterator[Block]:
         for path in self._files:

@@ -405,6 +405,28 @@ def test_ids_that_float32_would_merge_stay_text(tmp_path: Path):
     assert {b"17031320400.0", b"17031320401.0"} <= {row["x"] for row in both(rows)}
 
 
+IDS = "".join(f"{17031320400 + i},{i % 2}\n" for i in range(4))
+
+
+@pytest.mark.parametrize("contents", [[IDS + GOOD + "1.5,1\n"], [IDS + GOOD, GOOD + "1.5,1\n"], ["1.5,1\n" + GOOD, IDS]])
+def test_ids_stay_text_whichever_block_or_file_has_the_floats(
+    tmp_path: Path, contents: Sequence[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 32)
+    report, rows = run(*(f"x,y\n{content}" for content in contents), folder=tmp_path)
+    assert report.types["x"] == "text"
+    assert {b"%d" % (17031320400 + i) for i in range(4)} | {b"1.5"} <= {row["x"] for row in both(rows)}
+
+
+def test_ids_alone_are_integers_and_numbers_if_a_feature_wants_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 32)
+    report, rows = run(f"x,y\n{IDS}{GOOD}", folder=tmp_path)
+    assert report.types["x"] == "integer"
+    assert {17031320400 + i for i in range(4)} <= {row["x"] for row in both(rows)}
+    report, rows = run(f"x,y\n{IDS}{GOOD}1.5,1\n", folder=tmp_path, numbers={"x": "numeric"})
+    assert report.types["x"] == "float"
+
+
 def test_negative_value_that_never_occurs_is_an_error(tmp_path: Path):
     label = BinaryLabel(kind="binary", column="y", positive="yes", negative="nope")
     text = error_of("x,y\n" + "".join(f"{i},{'yes' if i % 2 else 'no'}\n" for i in range(12)), folder=tmp_path, label=label)
