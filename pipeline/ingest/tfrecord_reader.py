@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ class TFRecordReader:
         self._types: dict[str, str] = {}
         for found in in_order(_types, self.blocks()):
             # What the first records say counts; those that say something else are set aside.
-            self._types = found | {name: kind for name, kind in self._types.items() if kind != "empty"}
+            self._types = _first_of(self._types, found)
         if self._label not in self._types:
             known = ", ".join(self._types) or "none"
             raise DataError(f"{files[0]} has no feature '{self._label}', the label. Its features: {known}.")
@@ -100,7 +101,19 @@ def _records(block: Block) -> list[bytes]:
 
 
 def _types(block: Block) -> dict[str, str]:
-    return _kinds(_decode(_records(block))[0])
+    """Return what the first record with a value says of each feature, of records that will be set aside too."""
+    decoder, records = _decoder(), _records(block)
+    with contextlib.suppress(Exception):  # tfx_bsl's own type of error is in no module
+        return _kinds(decoder.DecodeBatch(records))
+    found: dict[str, str] = {}
+    for record in records:
+        with contextlib.suppress(Exception):
+            found = _first_of(found, _kinds(decoder.DecodeBatch([record])))
+    return found
+
+
+def _first_of(known: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    return {**found, **{name: kind for name, kind in known.items() if kind != "empty" or name not in found}}
 
 
 def _kinds(decoded: pa.RecordBatch) -> dict[str, str]:

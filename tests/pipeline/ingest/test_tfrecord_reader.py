@@ -89,6 +89,61 @@ def test_a_type_that_changes_in_a_later_block_is_named(
     assert len(done.all_rows) == 60
 
 
+@pytest.mark.parametrize("block_bytes", [1, 60, 200, 1 << 20])
+@pytest.mark.parametrize(
+    ("records", "reasons"),
+    [
+        pytest.param(
+            [example(x=b"t", only=1, y=1), example(x=1.5, y=1)],
+            {
+                13: "feature 'x' holds text, in the first records integer",
+                14: "feature 'x' holds float, in the first records integer",
+            },
+            id="a record that loses has a feature of its own",
+        ),
+        pytest.param(
+            [example(x=b"t", n=1, y=1), example(x=5, n=b"n", y=0)],
+            {
+                13: "feature 'x' holds text, in the first records integer",
+                14: "feature 'n' holds text, in the first records integer",
+            },
+            id="a record that loses has a feature first",
+        ),
+    ],
+)
+def test_a_conflict_of_types_costs_records_and_nothing_else(
+    tmp_path: Path,
+    ingest_files: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    records: Sequence[bytes],
+    reasons: dict[int, str],
+    block_bytes: int,
+):
+    monkeypatch.setattr(tfrecord_blocks, "BLOCK_BYTES", block_bytes)
+    done = ingest_files("tfrecord", write(tmp_path / "data", [*good(), *records]), max_bad_rows=0.5)
+    assert done.reasons == reasons
+    assert sorted([*done.records["train"], *done.records["eval"]]) == sorted(good())
+
+
+def test_files_that_differ_in_a_type_keep_the_first_ones_and_the_features_of_both(
+    tmp_path: Path, ingest_files: Callable[..., Any]
+):
+    late = [example(x=b"t", y=1), *(example(x=i, late=b"z", y=i % 2) for i in range(5))]
+    done = ingest_files("tfrecord", write(tmp_path / "1", good()), write(tmp_path / "2", late), max_bad_rows=0.5)
+    assert done.report.types["late"] == "text"
+    assert done.reasons == {1: "feature 'x' holds text, in the first records integer"}
+    assert len(done.all_rows) == 17
+
+
+def test_a_feature_without_a_value_anywhere_is_known(
+    tmp_path: Path, ingest_files: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tfrecord_blocks, "BLOCK_BYTES", 1)
+    done = ingest_files("tfrecord", write(tmp_path / "data", [example(x=1, e=[], y=1), *good()]))
+    assert done.report.types["e"] == "empty"
+    assert len(done.all_rows) == 13
+
+
 def test_a_feature_that_comes_late_is_kept(tmp_path: Path, ingest_files: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tfrecord_blocks, "BLOCK_BYTES", 200)
     done = ingest_files("tfrecord", write(tmp_path / "data", [*good(30), example(late=b"x", y=1)]))
