@@ -17,10 +17,11 @@ from pipeline.ingest.source import is_compressed, is_remote, open_stream
 
 # Also the longest row. pyarrow reads up to 32 blocks ahead (arrow::MakeBackgroundGenerator), and that is most of the memory.
 BLOCK_BYTES = 4 << 20
+_LINE_END = re.compile(rb"[\r\n]")
 
 
 def read_header(path: str) -> list[str]:
-    """Return the column names.
+    """Return the column names; there need not be rows.
 
     Raises:
       DataError: the file is empty, is not text, or names a column twice or not at all.
@@ -28,10 +29,8 @@ def read_header(path: str) -> list[str]:
     first = _first_bytes(path)
     if not first.strip(b"\xef\xbb\xbf\r\n\t "):
         raise DataError(f"{path} is empty. Expected a header line and rows.")
-    if b"\n" not in first.strip() and b"\r" not in first.strip():
-        raise DataError(f"{path} has a header line but no rows.")
     try:
-        names = _names(first, _Rejects(path))
+        names = _names(first + b"\n", _Rejects(path))
     except pa.ArrowInvalid as error:
         raise DataError(
             f"{path} cannot be read as CSV: {error}. Expected comma-separated UTF-8 text with a header line."
@@ -58,8 +57,11 @@ def read_blocks(path: str) -> Iterator[Block]:
       DataError: a quote is never closed, so that the rest of the file is one value; or the file cannot be read.
     """
     rejects = _Rejects(path)
+    first = _first_bytes(path)
+    if not _LINE_END.search(first.strip()):
+        return  # pyarrow wants an end of the header line
     try:
-        reader = _open(path, rejects)
+        reader = _open(path, first, rejects)
     except pa.ArrowInvalid as error:
         raise _unparsable(path, error) from error
     except OSError as error:
@@ -105,8 +107,8 @@ class _Rejects:
         return rows
 
 
-def _open(path: str, rejects: _Rejects) -> csv.CSVStreamingReader:
-    as_bytes = dict.fromkeys(_names(_first_bytes(path), rejects), pa.binary())
+def _open(path: str, first: bytes, rejects: _Rejects) -> csv.CSVStreamingReader:
+    as_bytes = dict.fromkeys(_names(first, rejects), pa.binary())
     rejects.take()
     return csv.open_csv(
         open_stream(path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pipeline.errors import DataError
 from pipeline.ingest import columns, csv_blocks
@@ -19,15 +19,15 @@ class CsvReader:
     """Reads files with the same header in two passes: one finds the columns' types, one converts."""
 
     @staticmethod
-    def column_names(path: str) -> list[str]:
-        """Return the columns of a file that has rows.
+    def column_names(files: Sequence[str], wanted: Collection[str]) -> list[str]:
+        """Return the columns of files that have rows.
 
         Raises:
-          DataError: the header cannot be used, or there are no rows.
+          DataError: the first file's header cannot be used, or there are no rows.
         """
-        header = csv_blocks.read_header(path)
-        if not any(len(block.rows) or block.bad for block in csv_blocks.read_blocks(path)):
-            raise DataError(f"{path} has a header line but no rows.")
+        header = csv_blocks.read_header(files[0])
+        if not any(len(block.rows) or block.bad for path in files for block in csv_blocks.read_blocks(path)):
+            raise DataError(f"{files[0]} has a header line but no rows.")
         return header
 
     def __init__(self, files: Sequence[str], settings: IngestSettings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -28,17 +28,18 @@ class ParquetReader:
     """Reads files with the same columns, a batch of rows at a time."""
 
     @staticmethod
-    def column_names(path: str) -> list[str]:
-        """Return the columns of a file that has rows.
+    def column_names(files: Sequence[str], wanted: Collection[str]) -> list[str]:
+        """Return the columns of files that have rows.
 
         Raises:
-          DataError: as the constructor, or there are no rows.
+          DataError: the first file is no Parquet file or has a type that no tf.Example holds, or there are no rows.
         """
-        schema = read_schema(path)
-        with open_random_access(path) as stream:
-            if not parquet.read_metadata(stream).num_rows:
-                raise DataError(f"{path} has columns but no rows.")
-        return schema.names
+        names = read_schema(files[0]).names
+        for path in files:
+            with open_random_access(path) as stream:
+                if parquet.read_metadata(stream).num_rows:
+                    return names
+        raise DataError(f"{files[0]} has columns but no rows.")
 
     def __init__(self, files: Sequence[str], settings: IngestSettings):
         """Look at the schemas.

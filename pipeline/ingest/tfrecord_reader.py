@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,21 @@ class TFRecordReader:
     """Reads records in two passes: one finds the features and their types, one checks."""
 
     @staticmethod
-    def column_names(path: str) -> list[str]:
-        """Return the features of the first records of a file.
+    def column_names(files: Sequence[str], wanted: Collection[str]) -> list[str]:
+        """Return the features of the first records; of more, if need be of all, while one of those wanted is missing.
 
         Raises:
-          DataError: it is no TFRecord file, or holds no record that is a tf.Example.
+          DataError: a file that is looked at is no TFRecord file, or there is no record that is a tf.Example.
         """
-        for block in tfrecord_blocks.read_blocks(path, NUM_LOOKED_AT):
-            if names := list(_decode(_records(block))[0].schema.names):
-                return names
-        raise DataError(f"{path} holds no tf.Example with a feature.")
+        names: dict[str, None] = {}
+        for path in files:
+            for block in tfrecord_blocks.read_blocks(path, NUM_LOOKED_AT):
+                names |= dict.fromkeys(_types(block))
+                if names and set(wanted) <= set(names):
+                    return list(names)
+        if not names:
+            raise DataError(f"{files[0]} holds no tf.Example with a feature.")
+        return list(names)
 
     def __init__(self, files: Sequence[str], settings: IngestSettings):
         """Find the features.

@@ -84,6 +84,14 @@ def test_quoted_names_may_hold_commas_and_newlines(csv_file):
     assert read_header(csv_file(b'"a,x","b\nc"\n1,2\n')) == ["a,x", "b\nc"]
 
 
+@pytest.mark.parametrize("content", [b"a,b\n", b"a,b", b"\xef\xbb\xbfa,b\r\n\r\n", b'"a",b\r', b'a,"b"\n\n'])
+def test_a_header_may_have_no_rows(csv_file, content: bytes):
+    path = csv_file(content)
+    assert read_header(path) == ["a", "b"]
+    assert rows_of(path) == {}
+    assert bad_rows(path) == []
+
+
 def test_rows_of_another_width_are_handed_out_with_their_numbers_and_text(csv_file):
     path = csv_file(b"a,b\n1,2\n3\n4,5,6\n7,8\n")
     assert rows_of(path) == {2: (b"1", b"2"), 5: (b"7", b"8")}
@@ -144,9 +152,6 @@ def test_newlines_in_quotes_do_not_end_a_block(csv_file, monkeypatch: pytest.Mon
     [
         (b"", "{path} is empty. Expected a header line and rows."),
         (b"\xef\xbb\xbf\r\n\n", "{path} is empty. Expected a header line and rows."),
-        (b"a,b\n", "{path} has a header line but no rows."),
-        (b"a,b", "{path} has a header line but no rows."),
-        (b"\xef\xbb\xbfa,b\r\n\r\n", "{path} has a header line but no rows."),
         (b"a,,c\n1,2,3\n", "{path} has a column without a name (column 2 of 3). Name it in the header."),
         (b"a,b, \n1,2,3\n", "{path} has a column without a name (column 3 of 3). Name it in the header."),
         (b"a,b,a,a\n1,2,3,4\n", "{path} has 3 columns named 'a'. Rename or remove all but one."),

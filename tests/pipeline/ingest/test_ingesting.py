@@ -311,6 +311,14 @@ def test_files_with_other_columns_are_refused(tmp_path: Path):
     )
 
 
+def test_a_file_without_rows_is_fine_beside_others(tmp_path: Path):
+    for contents in (["x,y\n", f"x,y\n{GOOD}"], [f"x,y\n{GOOD}", "x,y"]):
+        assert len(both(run(*contents, folder=tmp_path)[1])) == 12
+    assert error_of("x,y\n", "x,y", folder=tmp_path) == (
+        f"There is not a single row in {tmp_path / 'data-0.csv'} and 1 more. Bring rows, or check `data.path`."
+    )
+
+
 def test_a_bad_row_names_the_file_it_is_in(tmp_path: Path):
     report, _ = run(f"x,y\n{GOOD}", f"x,y\n{GOOD}1\n", folder=tmp_path, max_bad_rows=0.1)
     assert [str(bad) for bad in report.quarantined] == ["data-1.csv row 14: 1 fields, expected 2"]

@@ -216,13 +216,25 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path):
     path = tmp_path / "data.parquet"
     path.write_text("x,y\n1,0\n")
     with pytest.raises(DataError, match=r"data\.parquet cannot be read as Parquet: "):
-        ParquetReader.column_names(str(path))
+        ParquetReader.column_names([str(path)], [])
 
 
 def test_columns_are_known_without_reading_rows(tmp_path: Path):
-    assert ParquetReader.column_names(str(write(tmp_path / "data.parquet", b=[1, 2], a=[1, 2]))) == ["b", "a", "y"]
-    with pytest.raises(DataError, match="has columns but no rows"):
-        ParquetReader.column_names(str(write(tmp_path / "empty.parquet", b=pa.array([], pa.int64()))))
+    full = str(write(tmp_path / "data.parquet", b=[1, 2], a=[1, 2]))
+    empty = str(write(tmp_path / "empty.parquet", b=pa.array([], pa.int64()), a=pa.array([], pa.int64())))
+    assert ParquetReader.column_names([full], ["b"]) == ["b", "a", "y"]
+    assert ParquetReader.column_names([empty, full], ["b"]) == ["b", "a", "y"]
+    with pytest.raises(DataError, match=r"empty\.parquet has columns but no rows"):
+        ParquetReader.column_names([empty], ["b"])
+
+
+def test_files_without_any_row_are_refused(tmp_path: Path, ingest_files: Callable[..., Any]):
+    empty = tmp_path / "1.parquet"
+    parquet.write_table(pa.table({"x": pa.array([], pa.int64()), "y": pa.array([], pa.int64())}), empty)
+    with pytest.raises(DataError) as caught:
+        ingest_files("parquet", empty)
+    assert str(caught.value) == f"There is not a single row in {empty}. Bring rows, or check `data.path`."
+    assert len(ingest_files("parquet", empty, write(tmp_path / "2.parquet", x=list(range(12)))).all_rows) == 12
 
 
 def test_rows_are_numbered_through_a_file_of_many_batches(
@@ -261,5 +273,5 @@ def test_remote_files_are_read_like_local_ones(tmp_path: Path, ingest_files: Cal
     local = write(tmp_path / "data.parquet", x=list(range(5000)), t=[f"t{i}" for i in range(5000)])
     tf.io.gfile.makedirs(remote_folder)
     tf.io.gfile.copy(str(local), f"{remote_folder}/data.parquet")
-    assert ParquetReader.column_names(f"{remote_folder}/data.parquet") == ["x", "t", "y"]
+    assert ParquetReader.column_names([f"{remote_folder}/data.parquet"], []) == ["x", "t", "y"]
     assert ingest_files("parquet", f"{remote_folder}/data.parquet").records == ingest_files("parquet", local).records

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.errors import DataError
-from pipeline.ingest import tfrecord_blocks
+from pipeline.ingest import tfrecord_blocks, tfrecord_reader
 from pipeline.ingest.tfrecord_reader import TFRecordReader
 
 DAMAGED = "or is damaged, at record 1. If it is compressed its name must end in .gz."
@@ -171,7 +171,7 @@ def test_another_file_is_refused(tmp_path: Path, name: str, content: bytes, mess
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        TFRecordReader.column_names(str(path))
+        TFRecordReader.column_names([str(path)], [])
     assert str(caught.value).startswith(f"{path} {message}")
 
 
@@ -186,7 +186,7 @@ def test_compressed_content_without_the_suffix_is_refused(tmp_path: Path):
     path = tmp_path / "data.tfrecord"
     path.write_bytes(gzip.compress(b"x" * 100))
     with pytest.raises(DataError, match=r"If it is compressed its name must end in \.gz\."):
-        TFRecordReader.column_names(str(path))
+        TFRecordReader.column_names([str(path)], [])
 
 
 def test_a_label_that_is_not_there_is_named(tmp_path: Path, ingest_files: Callable[..., Any]):
@@ -208,7 +208,19 @@ def test_records_are_split_by_time(tmp_path: Path, ingest_files: Callable[..., A
     assert [row["x"] for row in done.rows["eval"]] == [9, 10, 11]
 
 
-def test_features_are_known_from_the_first_records(tmp_path: Path):
-    assert sorted(TFRecordReader.column_names(str(write(tmp_path / "data", good())))) == ["f", "many", "t", "x", "y"]
+def test_features_are_known_from_the_first_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tfrecord_reader, "NUM_LOOKED_AT", 20)
+    files = [str(write(tmp_path / "1", [*good(100), example(late=1)])), str(write(tmp_path / "2", [b"none", example(later=1)]))]
+    names = ["f", "many", "t", "x", "y"]
+    assert sorted(TFRecordReader.column_names(files, names)) == names
+    assert TFRecordReader.column_names([str(write(tmp_path / "empty", [])), *files], ["x"])
     with pytest.raises(DataError, match=r"holds no tf\.Example with a feature\."):
-        TFRecordReader.column_names(str(write(tmp_path / "empty", [])))
+        TFRecordReader.column_names([str(tmp_path / "empty")], [])
+
+
+def test_a_feature_that_is_wanted_is_looked_for_in_all_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tfrecord_reader, "NUM_LOOKED_AT", 20)
+    files = [str(write(tmp_path / "1", [*good(100), example(late=1)])), str(write(tmp_path / "2", [b"none", example(later=1)]))]
+    assert {"x", "late"} == set(TFRecordReader.column_names(files, ["x", "late"])) - {"f", "many", "t", "y"}
+    assert {"late", "later"} < set(TFRecordReader.column_names(files, ["later"]))
+    assert "never" not in TFRecordReader.column_names(files, ["never"])
