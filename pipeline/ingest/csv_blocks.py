@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import re
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -60,8 +61,9 @@ def read_blocks(path: str) -> Iterator[Block]:
     first = _first_bytes(path)
     if not _LINE_END.search(first.strip()):
         return  # pyarrow wants an end of the header line
+    abandoned = threading.Event()
     try:
-        reader = _open(path, first, rejects)
+        reader = _open(path, first, rejects, abandoned)
     except pa.ArrowInvalid as error:
         raise _unparsable(path, error) from error
     except OSError as error:
@@ -69,7 +71,7 @@ def read_blocks(path: str) -> Iterator[Block]:
     next_row = 2
     waiting: list[BadRow] = []  # the reader works ahead: a reject may belong to a later block
     last_value = b""
-    for batch in _batches(reader, path):
+    for batch in _batches(reader, path, abandoned):
         waiting += rejects.take()
         rows = _numbers(next_row, batch.num_rows, {bad.row for bad in waiting})
         if len(rows):
@@ -107,11 +109,11 @@ class _Rejects:
         return rows
 
 
-def _open(path: str, first: bytes, rejects: _Rejects) -> csv.CSVStreamingReader:
+def _open(path: str, first: bytes, rejects: _Rejects, abandoned: threading.Event) -> csv.CSVStreamingReader:
     as_bytes = dict.fromkeys(_names(first, rejects), pa.binary())
     rejects.take()
     return csv.open_csv(
-        open_stream(path),
+        open_stream(path, abandoned),
         # One thread: only then does pyarrow know the number of a rejected row.
         read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=rejects),
@@ -152,7 +154,7 @@ def _unparsable(path: str, error: pa.ArrowInvalid) -> DataError:
     )
 
 
-def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBatch]:
+def _batches(reader: csv.CSVStreamingReader, path: str, abandoned: threading.Event) -> Iterator[pa.RecordBatch]:
     try:
         yield from reader
     except pa.ArrowInvalid as error:
@@ -162,7 +164,8 @@ def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBat
     finally:
         if is_remote(path):
             # Dropping a reader waits for its thread, which waits for the interpreter's lock to read from a Python file.
-            with contextlib.suppress(pa.ArrowInvalid):
+            abandoned.set()
+            with contextlib.suppress(pa.ArrowInvalid, OSError):
                 collections.deque(reader, maxlen=0)
 
 

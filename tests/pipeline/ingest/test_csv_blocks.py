@@ -264,6 +264,31 @@ def test_a_remote_reader_can_be_dropped_half_way(remote_file: str, monkeypatch: 
         blocks.close()
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_remote_reader_that_is_dropped_does_not_read_to_the_end(
+    remote_file: str, suffix: str, monkeypatch: pytest.MonkeyPatch
+):
+    """It has to wait for pyarrow, which would go on for as long as the file does."""
+    lines = b"".join(b"%s,1\n" % os.urandom(30).hex().encode() for _ in range(400_000))
+    path = f"{remote_file}{suffix}"
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(gzip.compress(b"a,b\n" + lines, 1) if suffix else b"a,b\n" + lines)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 1 << 16)
+    num_read = []
+    read = tf.io.gfile.GFile.read
+
+    def counted(self: tf.io.gfile.GFile, size_bytes: int) -> bytes:
+        content = read(self, size_bytes)
+        num_read.append(len(content))
+        return content
+
+    monkeypatch.setattr(tf.io.gfile.GFile, "read", counted)
+    blocks = read_blocks(path)
+    next(blocks)
+    blocks.close()
+    assert 0 < sum(num_read) < tf.io.gfile.stat(path).length / 2
+
+
 COMPRESS = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
