@@ -95,7 +95,7 @@ class _Rejects:
 
     def __init__(self, path: str):
         self._path = path
-        self._rows: list[BadRow] = []
+        self._rows: collections.deque[BadRow] = collections.deque()  # pyarrow's thread appends while ours takes
         self.last: BadRow | None = None
 
     def __call__(self, row: csv.InvalidRow) -> str:
@@ -105,8 +105,7 @@ class _Rejects:
         return "skip"
 
     def take(self) -> list[BadRow]:
-        rows, self._rows = self._rows, []
-        return rows
+        return [self._rows.popleft() for _ in range(len(self._rows))]
 
 
 def _open(path: str, first: bytes, rejects: _Rejects, abandoned: threading.Event) -> csv.CSVStreamingReader:
