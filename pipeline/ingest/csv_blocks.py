@@ -6,13 +6,14 @@ import collections
 import contextlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
 from pipeline.errors import DataError
+from pipeline.ingest import csv_quotes
 from pipeline.ingest.blocks import BadRow, Block
 from pipeline.ingest.source import is_compressed, is_remote, open_stream
 
@@ -48,8 +49,12 @@ def read_header(path: str) -> list[str]:
     return names
 
 
-def read_blocks(path: str) -> Iterator[Block]:
+def read_blocks(path: str, swallowing: Mapping[int, BadRow] = {}) -> Iterator[Block]:
     """Stream a file; memory does not grow with its size.
+
+    Args:
+      path: the file.
+      swallowing: {number: row} of rows that are to be handed out as bad, see csv_quotes.
 
     Yields:
       Blocks of rows, every column as pa.binary(); quoting, embedded newlines and a byte-order mark are taken care of.
@@ -77,11 +82,25 @@ def read_blocks(path: str) -> Iterator[Block]:
         if len(rows):
             next_row = int(rows[-1]) + 1
             last_value = batch.columns[-1][-1].as_py()
-        yield Block(path, rows, batch, [bad for bad in waiting if bad.row < next_row])
+        bad = [bad for bad in waiting if bad.row < next_row]
+        yield _without(Block(path, rows, batch, bad), swallowing)
         waiting = [bad for bad in waiting if bad.row >= next_row]
     if last := waiting + rejects.take():
         yield Block(path, np.array([], np.int64), _no_rows(reader.schema), last)
     _check_closed(path, next_row - 1, last_value, rejects.last)
+
+
+def _without(block: Block, swallowing: Mapping[int, BadRow]) -> Block:
+    bad = [swallowing[row] for row in block.rows.tolist() if row in swallowing] if swallowing else []
+    if not bad:
+        return block
+    keep = ~np.isin(block.rows, [row.row for row in bad])
+    return Block(
+        block.file,
+        block.rows[keep],
+        block.batch.filter(pa.array(keep)),
+        sorted([*block.bad, *bad], key=lambda row: row.row),
+    )
 
 
 def _numbers(first: int, num_rows: int, skipped: set[int]) -> np.ndarray:
@@ -178,20 +197,20 @@ def _check_closed(path: str, row: int, value: bytes, reject: BadRow | None) -> N
       reject: the last row with another number of fields.
     """
     if reject and reject.row > row:
-        row, is_open = reject.row, "\n" in reject.text and reject.text.count('"') % 2 == 1
+        row, is_open = reject.row, "\n" in reject.text and csv_quotes.is_open(reject.text)
     else:
-        is_open = b"\n" in value and not _tail(path).rstrip().endswith(b'"')
+        is_open = b"\n" in value.strip() and _ends_in(path, b'"' + value.replace(b'"', b'""'))
     if is_open:
         raise DataError(f"{path} row {row}: a quote is never closed, so the rest of the file is one value. Close or double it.")
 
 
-def _tail(path: str, size_bytes: int = 4096) -> bytes:
-    """Return the end of a file; read through, because a compressed stream has no other way there. Seldom needed."""
+def _ends_in(path: str, content: bytes, size_bytes: int = 4096) -> bool:
+    """Look at the end of a file; read through, because a compressed stream has no other way there. Seldom needed."""
     tail = b""
     with open_stream(path) as stream:
         while chunk := stream.read(1 << 24):
             tail = (tail + chunk)[-size_bytes:]
-    return tail
+    return tail.endswith(content[-size_bytes:])
 
 
 def _no_rows(schema: pa.Schema) -> pa.RecordBatch:

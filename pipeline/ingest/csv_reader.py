@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from pipeline.errors import DataError
-from pipeline.ingest import columns, csv_blocks
-from pipeline.ingest.blocks import Block, Rows
+from pipeline.ingest import columns, csv_blocks, csv_quotes
+from pipeline.ingest.blocks import BadRow, Block, Rows
 from pipeline.ingest.columns import ColumnType
 from pipeline.ingest.encoding import encode
 from pipeline.ingest.settings import IngestSettings
@@ -42,8 +42,12 @@ class CsvReader:
             known = ", ".join(self._header)
             raise DataError(f"{files[0]} has no column '{settings.label.column}', the label. Its columns: {known}.")
         self._types = dict.fromkeys(self._header, ColumnType.EMPTY)
-        for found in in_order(self._infer, self.blocks()):
+        self._swallowing: dict[str, dict[int, BadRow]] = {}
+        with_lines = set[str]()
+        for path, found, has_lines in in_order(self._infer, self.blocks()):
+            with_lines |= {path} if has_lines else set()
             self._types = {name: known.with_(found[name]) for name, known in self._types.items()}
+        self._swallowing = {path: {bad.row: bad for bad in csv_quotes.swallowing_rows(path)} for path in with_lines}
 
     @property
     def types(self) -> dict[str, str]:
@@ -51,7 +55,7 @@ class CsvReader:
 
     def blocks(self) -> Iterator[Block]:
         for path in self._files:
-            yield from csv_blocks.read_blocks(path)
+            yield from csv_blocks.read_blocks(path, self._swallowing.get(path, {}))
 
     def rows(self, block: Block) -> Rows:
         values, unusable = {}, dict[int, str]()
@@ -63,7 +67,8 @@ class CsvReader:
         stored = dict(zip(self._header, block.batch.columns, strict=True))
         return Rows(block, encode(values), values, stored, block.batch.columns, unusable)
 
-    def _infer(self, block: Block) -> dict[str, ColumnType]:
+    def _infer(self, block: Block) -> tuple[str, dict[str, ColumnType], bool]:
+        """Return the file, the type of each column in a block, and whether a value has several lines."""
         found = {}
         for name, cells in zip(self._header, block.batch.columns, strict=True):
             if self._types[name] is ColumnType.TEXT:
@@ -71,7 +76,7 @@ class CsvReader:
             else:
                 infer = columns.infer_number_type if name in self._number_columns else columns.infer_type
                 found[name] = infer(cells)
-        return found
+        return block.file, found, any(map(csv_quotes.has_line_end, block.batch.columns))
 
 
 def _common_header(files: Sequence[str]) -> list[str]:

@@ -172,7 +172,10 @@ def test_an_unusable_header_is_refused(csv_file, content: bytes, message: str):
         pytest.param(b'a,b\n1,2\n3,"x\n4,5\n6,7\n', 3, id="in the last column"),
         pytest.param(b'a,b\n1,2\n"3,x\n4,5\n6,7\n', 3, id="in the first column"),
         pytest.param(b'a,b\n1\n2,"x\n4,5\n6,7', 3, id="after a bad row"),
-        pytest.param(b'a,b\n1,2\n"3,x\n4,"5"\n', 3, id="before quoted cells"),
+        pytest.param(b'a,b\n1,2\n3,"x\n4,""5""\n', 3, id="before doubled quotes"),
+        pytest.param(b'a,b\n1,2\n3,"x\n4,5\n\n\n', 3, id="before blank lines"),
+        pytest.param(b'a,b\n1,2\n3,"x\r\n4,5\r\n', 3, id="with carriage returns"),
+        pytest.param(b'a,b\n1,2\n5" pipe,7,"x\n4,5\n', 3, id="after a quote in a cell"),
     ],
 )
 def test_a_quote_that_swallows_the_rest_of_the_file_is_refused(csv_file, content: bytes, row: int):
@@ -182,6 +185,18 @@ def test_a_quote_that_swallows_the_rest_of_the_file_is_refused(csv_file, content
     assert str(caught.value) == (
         f"{path} row {row}: a quote is never closed, so the rest of the file is one value. Close or double it."
     )
+
+
+def test_a_quote_that_the_next_one_closes_costs_the_rows_up_to_there(csv_file):
+    path = csv_file(b'a,b\n1,2\n"3,x\n4,"5"\n6,7\n')
+    assert rows_of(path) == {2: (b"1", b"2"), 4: (b"6", b"7")}
+    assert bad_rows(path) == [BadRow(path, 3, "1 fields, expected 2", '"3,x\n4,"5"')]
+
+
+@pytest.mark.parametrize("end", [b'9,"a\nb"c\n', b'9,"a\nb" \n', b'9,"\n"\n', b'9,"a\n""b"""\n', b'5" pipe,"x\ny",3\n'])
+def test_a_quote_that_is_closed_is_not_taken_for_an_open_one(csv_file, end: bytes):
+    path = csv_file(b"a,b\n1,2\n" + end)
+    assert len(rows_of(path)) + len(bad_rows(path)) == 2
 
 
 @pytest.mark.parametrize(
