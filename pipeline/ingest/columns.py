@@ -22,7 +22,7 @@ class ColumnType(enum.IntEnum):
     FLOAT = 0b101
     TEXT = 0b111
 
-    def with_(self, other: ColumnType) -> ColumnType:
+    def widened(self, other: ColumnType) -> ColumnType:
         """Return the narrowest type that holds what both hold."""
         return ColumnType(self | other)
 

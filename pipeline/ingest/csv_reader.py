@@ -46,7 +46,7 @@ class CsvReader:
         with_lines = set[str]()
         for path, found, has_lines in in_order(self._infer, self.blocks()):
             with_lines |= {path} if has_lines else set()
-            self._types = {name: known.with_(found[name]) for name, known in self._types.items()}
+            self._types = {name: known.widened(found[name]) for name, known in self._types.items()}
         self._swallowing = {path: {bad.row: bad for bad in csv_quotes.swallowing_rows(path)} for path in with_lines}
 
     @property

@@ -59,7 +59,7 @@ def test_a_column_is_as_wide_as_its_widest_cell(values: list[bytes], expected: C
 def test_two_parts_of_a_column_are_held_by_the_narrowest_type_that_holds_both(
     one: ColumnType, other: ColumnType, expected: ColumnType
 ):
-    assert {one.with_(other), other.with_(one)} == {expected}
+    assert {one.widened(other), other.widened(one)} == {expected}
 
 
 @pytest.mark.parametrize(

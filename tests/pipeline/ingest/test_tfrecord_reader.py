@@ -208,6 +208,18 @@ def test_records_are_split_by_time(tmp_path: Path, ingest_files: Callable[..., A
     assert [row["x"] for row in done.rows["eval"]] == [9, 10, 11]
 
 
+def test_records_are_split_by_a_feature_unless_its_floats_cannot_tell_the_values_apart(
+    tmp_path: Path, ingest_files: Callable[..., Any]
+):
+    path = write(tmp_path / "data", good())
+    split = {"by": "column", "column": "f", "train": [i + 0.5 for i in range(9)], "eval": [9.5, 10.5, 11.5]}
+    assert [row["f"] for row in ingest_files("tfrecord", path, split=split).rows["eval"]] == [9.5, 10.5, 11.5]
+    with pytest.raises(
+        DataError, match=r"`data\.split` names 20230103, which column 'f' cannot hold exactly: its 32-bit floats"
+    ):
+        ingest_files("tfrecord", path, split=split | {"eval": [20230103]})
+
+
 def test_features_are_known_from_the_first_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tfrecord_reader, "NUM_LOOKED_AT", 20)
     files = [str(write(tmp_path / "1", [*good(100), example(late=1)])), str(write(tmp_path / "2", [b"none", example(later=1)]))]
