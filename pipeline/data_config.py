@@ -5,10 +5,13 @@ Light on purpose: reading a config must not take TensorFlow.
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time, timezone
 from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
+
+from pipeline.ingest.spelling import spell_wanted
 
 
 class _Section(pydantic.BaseModel):
@@ -33,25 +36,38 @@ class ColumnSplit(_Section):
 
     @pydantic.model_validator(mode="after")
     def _disjoint(self) -> ColumnSplit:
-        if both := [value for value in self.train if value in self.eval]:
+        # As the rows are compared: to a column of text "1" and 1 are the same.
+        train, evaluation = ([spell_wanted(value) for value in values] for values in (self.train, self.eval))
+        if both := [value for value in train if value in evaluation]:
             raise ValueError(f"'{both[0]}' is named for train and for eval. Name each value once.")
         return self
 
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_TIME = pydantic.TypeAdapter(datetime)  # datetime.fromisoformat reads less, and not the same in every version of Python
+
+
 def _number_or_time(value: Any) -> Any:
     """Read what YAML or JSON give: a number, a date, a time, or a text that is one of them."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip().removesuffix("Z") + ("+00:00" if value.strip().endswith("Z") else ""))
-        except ValueError:
-            raise ValueError(f"expected a number or a time such as 2024-01-31T12:00:00Z, found '{value}'.") from None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"expected a number or a time such as 2024-01-31T12:00:00Z, found {value!r}.")
-    return value
+    found = _read(value.strip()) if isinstance(value, str) else value
+    if isinstance(found, date) and not isinstance(found, datetime):
+        found = datetime.combine(found, time())
+    if isinstance(found, datetime):
+        return found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found.astimezone(timezone.utc)
+    # Neither NaN nor what no column can reach.
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not -1e300 < found < 1e300:
+        shown = f"'{value}'" if isinstance(value, str) else repr(value)
+        raise ValueError(f"expected a number or a time such as 2024-01-31T12:00:00Z, found {shown}.")
+    return found
+
+
+def _read(text: str) -> int | float | datetime | None:
+    if _NUMBER.fullmatch(text):
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    try:
+        return _TIME.validate_python(text)
+    except pydantic.ValidationError:
+        return None
 
 
 class TimeSplit(_Section):
@@ -123,6 +139,15 @@ class TFRecordData(_Files):
     kind: Literal["tfrecord"]
 
 
+def _weights_only(value: Any) -> Any:
+    if _by(value) != "weights":
+        raise ValueError(
+            "BigQuery splits by weights only. Give both sides one, such as {train: 2, eval: 1}; to split by time or by column "
+            "export the query to Parquet."
+        )
+    return value
+
+
 class BigQueryData(_Section):
     """A query, run by TFX's BigQueryExampleGen."""
 
@@ -134,7 +159,9 @@ class BigQueryData(_Section):
     temp_location: str | None = pydantic.Field(
         None, pattern="^gs://", description="Where Beam puts the result for a while; default: the runtime's, if it has one."
     )
-    split: Weights = pydantic.Field(DEFAULT_WEIGHTS, description="Weights; a row's side is fixed by the hash of its content.")
+    split: Annotated[Weights, pydantic.BeforeValidator(_weights_only)] = pydantic.Field(
+        DEFAULT_WEIGHTS, description="Weights; a row's side is fixed by the hash of its content."
+    )
 
 
 FileData: TypeAlias = CsvData | ParquetData | TFRecordData

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -81,8 +81,8 @@ class Reader(Protocol):
         """Find out what the columns are."""
 
     @staticmethod
-    def column_names(path: str) -> list[str]:
-        """Return the columns of a file that has rows, without reading all of it."""
+    def column_names(files: Sequence[str], wanted: Collection[str]) -> list[str]:
+        """Return the columns of files that have rows, without reading more than it takes to see those wanted."""
 
     @property
     def types(self) -> dict[str, str]:

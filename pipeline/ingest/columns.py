@@ -11,23 +11,32 @@ import pyarrow.compute as pc
 
 
 class ColumnType(enum.IntEnum):
-    """What a column holds, from narrow to wide: a column is as wide as its widest cell."""
+    """What a column holds: the narrowest type that holds all its cells. Each bit is a type that is held.
 
-    EMPTY = 0
-    INTEGER = 1
-    FLOAT = 2
-    TEXT = 3
+    LONG is integers that a float would merge, ids perhaps: beside a float the column is text.
+    """
+
+    EMPTY = 0b000
+    INTEGER = 0b001
+    LONG = 0b011
+    FLOAT = 0b101
+    TEXT = 0b111
+
+    def widened(self, other: ColumnType) -> ColumnType:
+        """Return the narrowest type that holds what both hold."""
+        return ColumnType(self | other)
 
 
 ARROW_TYPES = {
     ColumnType.EMPTY: pa.null(),
     ColumnType.INTEGER: pa.int64(),
+    ColumnType.LONG: pa.int64(),
     ColumnType.FLOAT: pa.float32(),
     ColumnType.TEXT: pa.binary(),
 }
 _NUM_TRIED = 64
 # Through float64: "12" and "1e3" are both fine in a column of floats.
-_READ_AS = {ColumnType.INTEGER: pa.int64(), ColumnType.FLOAT: pa.float64()}
+_READ_AS = {ColumnType.INTEGER: pa.int64(), ColumnType.LONG: pa.int64(), ColumnType.FLOAT: pa.float64()}
 
 
 def infer_type(cells: pa.Array) -> ColumnType:
@@ -41,8 +50,9 @@ def infer_type(cells: pa.Array) -> ColumnType:
     text = _try_cast(present, pa.string())
     if text is None:
         return ColumnType.TEXT
-    if _try_cast(text, pa.int64()) is not None:
-        return ColumnType.INTEGER
+    integers = _try_cast(text, pa.int64())
+    if integers is not None:
+        return ColumnType.LONG if _merges_integers(integers) else ColumnType.INTEGER
     numbers = _try_cast(text, pa.float64())
     if numbers is None or _too_large(numbers) or _merges_ids(numbers) or _has_long_integers(text, numbers):
         return ColumnType.TEXT
@@ -84,7 +94,7 @@ def to_values(cells: pa.Array, column_type: ColumnType) -> tuple[pa.Array, dict[
         return text.cast(pa.binary()), {i: f"holds {cells[i].as_py()[:20]!r}, not UTF-8" for i in _lost(present, text)}
     numbers = castable(castable(present, pa.string()), _READ_AS[column_type])
     wrong = {i: f"holds '{_printable(cells[i].as_py())}', not a number" for i in _lost(present, numbers)}
-    if column_type is ColumnType.INTEGER:
+    if column_type is not ColumnType.FLOAT:
         return numbers, wrong
     values, infinite = to_float32(numbers)
     return values, wrong | {i: f"holds '{_printable(cells[i].as_py())}': {what}" for i, what in infinite.items()}
@@ -176,9 +186,17 @@ def _merges_ids(numbers: pa.Array) -> bool:
     return bool(np.any(ids.astype(np.float32).astype(np.float64) != ids))
 
 
+def _merges_integers(integers: pa.Array) -> bool:
+    """Tell whether integers would become others as float32, as all beyond 2**53 do but a few."""
+    limits = pc.min_max(integers).as_py()
+    if limits["min"] >= -(2**24) and limits["max"] <= 2**24:
+        return False
+    return limits["min"] <= -(2**53) or limits["max"] >= 2**53 or _merges_ids(integers.cast(pa.float64()))
+
+
 def _has_long_integers(text: pa.Array, numbers: pa.Array) -> bool:
-    """Tell whether a whole number without point or exponent is beyond int64: an id, to TFX's CsvExampleGen too."""
-    is_long = pc.greater_equal(pc.abs(numbers), float(2**63))
+    """Tell whether a whole number without point or exponent is beyond 2**53: an id that float64 may have changed already."""
+    is_long = pc.greater_equal(pc.abs(numbers), float(2**53))
     return pc.any(is_long).as_py() is True and pc.any(pc.match_substring_regex(text.filter(is_long), r"^-?\d+$")).as_py()
 
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import collections
 import contextlib
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
 from pipeline.errors import DataError
+from pipeline.ingest import csv_quotes
 from pipeline.ingest.blocks import BadRow, Block
 from pipeline.ingest.source import is_compressed, is_remote, open_stream
 
 # Also the longest row. pyarrow reads up to 32 blocks ahead (arrow::MakeBackgroundGenerator), and that is most of the memory.
 BLOCK_BYTES = 4 << 20
+_LINE_END = re.compile(rb"[\r\n]")
 
 
 def read_header(path: str) -> list[str]:
-    """Return the column names.
+    """Return the column names; there need not be rows.
 
     Raises:
       DataError: the file is empty, is not text, or names a column twice or not at all.
@@ -28,10 +31,8 @@ def read_header(path: str) -> list[str]:
     first = _first_bytes(path)
     if not first.strip(b"\xef\xbb\xbf\r\n\t "):
         raise DataError(f"{path} is empty. Expected a header line and rows.")
-    if b"\n" not in first.strip() and b"\r" not in first.strip():
-        raise DataError(f"{path} has a header line but no rows.")
     try:
-        names = _names(first, _Rejects(path))
+        names = _names(first + b"\n", _Rejects(path))
     except pa.ArrowInvalid as error:
         raise DataError(
             f"{path} cannot be read as CSV: {error}. Expected comma-separated UTF-8 text with a header line."
@@ -48,8 +49,12 @@ def read_header(path: str) -> list[str]:
     return names
 
 
-def read_blocks(path: str) -> Iterator[Block]:
+def read_blocks(path: str, swallowing: Mapping[int, BadRow] = {}) -> Iterator[Block]:
     """Stream a file; memory does not grow with its size.
+
+    Args:
+      path: the file.
+      swallowing: {number: row} of rows that are to be handed out as bad, see csv_quotes.
 
     Yields:
       Blocks of rows, every column as pa.binary(); quoting, embedded newlines and a byte-order mark are taken care of.
@@ -58,8 +63,12 @@ def read_blocks(path: str) -> Iterator[Block]:
       DataError: a quote is never closed, so that the rest of the file is one value; or the file cannot be read.
     """
     rejects = _Rejects(path)
+    first = _first_bytes(path)
+    if not _LINE_END.search(first.strip()):
+        return  # pyarrow wants an end of the header line
+    abandoned = threading.Event()
     try:
-        reader = _open(path, rejects)
+        reader = _open(path, first, rejects, abandoned)
     except pa.ArrowInvalid as error:
         raise _unparsable(path, error) from error
     except OSError as error:
@@ -67,17 +76,31 @@ def read_blocks(path: str) -> Iterator[Block]:
     next_row = 2
     waiting: list[BadRow] = []  # the reader works ahead: a reject may belong to a later block
     last_value = b""
-    for batch in _batches(reader, path):
+    for batch in _batches(reader, path, abandoned):
         waiting += rejects.take()
         rows = _numbers(next_row, batch.num_rows, {bad.row for bad in waiting})
         if len(rows):
             next_row = int(rows[-1]) + 1
             last_value = batch.columns[-1][-1].as_py()
-        yield Block(path, rows, batch, [bad for bad in waiting if bad.row < next_row])
+        bad = [bad for bad in waiting if bad.row < next_row]
+        yield _without(Block(path, rows, batch, bad), swallowing)
         waiting = [bad for bad in waiting if bad.row >= next_row]
     if last := waiting + rejects.take():
         yield Block(path, np.array([], np.int64), _no_rows(reader.schema), last)
     _check_closed(path, next_row - 1, last_value, rejects.last)
+
+
+def _without(block: Block, swallowing: Mapping[int, BadRow]) -> Block:
+    bad = [swallowing[row] for row in block.rows.tolist() if row in swallowing] if swallowing else []
+    if not bad:
+        return block
+    keep = ~np.isin(block.rows, [row.row for row in bad])
+    return Block(
+        block.file,
+        block.rows[keep],
+        block.batch.filter(pa.array(keep)),
+        sorted([*block.bad, *bad], key=lambda row: row.row),
+    )
 
 
 def _numbers(first: int, num_rows: int, skipped: set[int]) -> np.ndarray:
@@ -91,7 +114,7 @@ class _Rejects:
 
     def __init__(self, path: str):
         self._path = path
-        self._rows: list[BadRow] = []
+        self._rows: collections.deque[BadRow] = collections.deque()  # pyarrow's thread appends while ours takes
         self.last: BadRow | None = None
 
     def __call__(self, row: csv.InvalidRow) -> str:
@@ -101,15 +124,14 @@ class _Rejects:
         return "skip"
 
     def take(self) -> list[BadRow]:
-        rows, self._rows = self._rows, []
-        return rows
+        return [self._rows.popleft() for _ in range(len(self._rows))]
 
 
-def _open(path: str, rejects: _Rejects) -> csv.CSVStreamingReader:
-    as_bytes = dict.fromkeys(_names(_first_bytes(path), rejects), pa.binary())
+def _open(path: str, first: bytes, rejects: _Rejects, abandoned: threading.Event) -> csv.CSVStreamingReader:
+    as_bytes = dict.fromkeys(_names(first, rejects), pa.binary())
     rejects.take()
     return csv.open_csv(
-        open_stream(path),
+        open_stream(path, abandoned),
         # One thread: only then does pyarrow know the number of a rejected row.
         read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=rejects),
@@ -150,7 +172,7 @@ def _unparsable(path: str, error: pa.ArrowInvalid) -> DataError:
     )
 
 
-def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBatch]:
+def _batches(reader: csv.CSVStreamingReader, path: str, abandoned: threading.Event) -> Iterator[pa.RecordBatch]:
     try:
         yield from reader
     except pa.ArrowInvalid as error:
@@ -160,7 +182,8 @@ def _batches(reader: csv.CSVStreamingReader, path: str) -> Iterator[pa.RecordBat
     finally:
         if is_remote(path):
             # Dropping a reader waits for its thread, which waits for the interpreter's lock to read from a Python file.
-            with contextlib.suppress(pa.ArrowInvalid):
+            abandoned.set()
+            with contextlib.suppress(pa.ArrowInvalid, OSError):
                 collections.deque(reader, maxlen=0)
 
 
@@ -174,20 +197,20 @@ def _check_closed(path: str, row: int, value: bytes, reject: BadRow | None) -> N
       reject: the last row with another number of fields.
     """
     if reject and reject.row > row:
-        row, is_open = reject.row, "\n" in reject.text and reject.text.count('"') % 2 == 1
+        row, is_open = reject.row, "\n" in reject.text and csv_quotes.is_open(reject.text)
     else:
-        is_open = b"\n" in value and not _tail(path).rstrip().endswith(b'"')
+        is_open = b"\n" in value.strip() and _ends_in(path, b'"' + value.replace(b'"', b'""'))
     if is_open:
         raise DataError(f"{path} row {row}: a quote is never closed, so the rest of the file is one value. Close or double it.")
 
 
-def _tail(path: str, size_bytes: int = 4096) -> bytes:
-    """Return the end of a file; read through, because a compressed stream has no other way there. Seldom needed."""
+def _ends_in(path: str, content: bytes, size_bytes: int = 4096) -> bool:
+    """Look at the end of a file; read through, because a compressed stream has no other way there. Seldom needed."""
     tail = b""
     with open_stream(path) as stream:
         while chunk := stream.read(1 << 24):
             tail = (tail + chunk)[-size_bytes:]
-    return tail
+    return tail.endswith(content[-size_bytes:])
 
 
 def _no_rows(schema: pa.Schema) -> pa.RecordBatch:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pipeline.errors import DataError
-from pipeline.ingest import columns, csv_blocks
-from pipeline.ingest.blocks import Block, Rows
+from pipeline.ingest import columns, csv_blocks, csv_quotes
+from pipeline.ingest.blocks import BadRow, Block, Rows
 from pipeline.ingest.columns import ColumnType
 from pipeline.ingest.encoding import encode
 from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.threads import in_order
+
+_SHOWN = {ColumnType.LONG: "integer"}
 
 
 class CsvReader:
     """Reads files with the same header in two passes: one finds the columns' types, one converts."""
 
     @staticmethod
-    def column_names(path: str) -> list[str]:
-        """Return the columns of a file that has rows.
+    def column_names(files: Sequence[str], wanted: Collection[str]) -> list[str]:
+        """Return the columns of files that have rows.
 
         Raises:
-          DataError: the header cannot be used, or there are no rows.
+          DataError: the first file's header cannot be used, or there are no rows.
         """
-        header = csv_blocks.read_header(path)
-        if not any(len(block.rows) or block.bad for block in csv_blocks.read_blocks(path)):
-            raise DataError(f"{path} has a header line but no rows.")
+        header = csv_blocks.read_header(files[0])
+        if not any(len(block.rows) or block.bad for path in files for block in csv_blocks.read_blocks(path)):
+            raise DataError(f"{files[0]} has a header line but no rows.")
         return header
 
     def __init__(self, files: Sequence[str], settings: IngestSettings):
@@ -40,16 +42,20 @@ class CsvReader:
             known = ", ".join(self._header)
             raise DataError(f"{files[0]} has no column '{settings.label.column}', the label. Its columns: {known}.")
         self._types = dict.fromkeys(self._header, ColumnType.EMPTY)
-        for found in in_order(self._infer, self.blocks()):
-            self._types = {name: max(known, found[name]) for name, known in self._types.items()}
+        self._swallowing: dict[str, dict[int, BadRow]] = {}
+        with_lines = set[str]()
+        for path, found, has_lines in in_order(self._infer, self.blocks()):
+            with_lines |= {path} if has_lines else set()
+            self._types = {name: known.widened(found[name]) for name, known in self._types.items()}
+        self._swallowing = {path: {bad.row: bad for bad in csv_quotes.swallowing_rows(path)} for path in with_lines}
 
     @property
     def types(self) -> dict[str, str]:
-        return {name: column_type.name.lower() for name, column_type in self._types.items()}
+        return {name: _SHOWN.get(column_type, column_type.name.lower()) for name, column_type in self._types.items()}
 
     def blocks(self) -> Iterator[Block]:
         for path in self._files:
-            yield from csv_blocks.read_blocks(path)
+            yield from csv_blocks.read_blocks(path, self._swallowing.get(path, {}))
 
     def rows(self, block: Block) -> Rows:
         values, unusable = {}, dict[int, str]()
@@ -61,7 +67,8 @@ class CsvReader:
         stored = dict(zip(self._header, block.batch.columns, strict=True))
         return Rows(block, encode(values), values, stored, block.batch.columns, unusable)
 
-    def _infer(self, block: Block) -> dict[str, ColumnType]:
+    def _infer(self, block: Block) -> tuple[str, dict[str, ColumnType], bool]:
+        """Return the file, the type of each column in a block, and whether a value has several lines."""
         found = {}
         for name, cells in zip(self._header, block.batch.columns, strict=True):
             if self._types[name] is ColumnType.TEXT:
@@ -69,7 +76,7 @@ class CsvReader:
             else:
                 infer = columns.infer_number_type if name in self._number_columns else columns.infer_type
                 found[name] = infer(cells)
-        return found
+        return block.file, found, any(map(csv_quotes.has_line_end, block.batch.columns))
 
 
 def _common_header(files: Sequence[str]) -> list[str]:

@@ -66,7 +66,7 @@ def ingest(
       quarantine: where all unusable rows go, in the order of the files; the report holds the first ones only.
 
     Raises:
-      DataError: too many unusable rows, files that differ in their columns, no label, one that cannot be learned.
+      DataError: no rows, too many unusable ones, files that differ in their columns, no label, one that cannot be learned.
     """
     reader = READERS[settings.kind](files, settings)
     report = IngestReport(dict.fromkeys(SIDES, 0), types=reader.types)
@@ -80,6 +80,9 @@ def ingest(
         for name, framed in part.framed.items():
             report.examples[name] += len(framed)
             writers[name].write(framed)
+    if not num_rows:
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        raise DataError(f"There is not a single row in {files[0]}{more}. Bring rows, or check `data.path`.")
     _check_bad_rows(report, num_rows, settings.max_bad_rows)
     labels.check(settings.label)
     if empty := [name for name, count in report.examples.items() if not count]:

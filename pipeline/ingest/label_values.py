@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import DataError
+from pipeline.ingest.spelling import spell
 from preprocessing.features import BinaryLabel, Label, RegressionLabel
 
 NUM_SHOWN = 5
@@ -57,12 +57,3 @@ class LabelValues:
 def spelled(values: pa.Array) -> list[str]:
     """Return the different values of a column, spelled."""
     return [spell(value) for value in values.unique().drop_null().to_pylist()]
-
-
-def spell(value: int | float | bytes) -> str:
-    """Spell a value as Transform does: 1, 01 and 1.0 are one class among numbers, three in text; floats have 32 bits."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else str(np.float32(value))
-    return str(value)

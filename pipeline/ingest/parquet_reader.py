@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ from pipeline.ingest.source import open_random_access
 
 BLOCK_BYTES = 16 << 20
 MAX_BLOCK_ROWS = 65_536
+MAX_READ_ROWS = 1024
+BUFFERS_BYTES = 32 << 20  # of all columns together
 Converted = tuple[pa.Array, dict[int, str]]
 
 
@@ -26,17 +28,18 @@ class ParquetReader:
     """Reads files with the same columns, a batch of rows at a time."""
 
     @staticmethod
-    def column_names(path: str) -> list[str]:
-        """Return the columns of a file that has rows.
+    def column_names(files: Sequence[str], wanted: Collection[str]) -> list[str]:
+        """Return the columns of files that have rows.
 
         Raises:
-          DataError: as the constructor, or there are no rows.
+          DataError: the first file is no Parquet file or has a type that no tf.Example holds, or there are no rows.
         """
-        schema = read_schema(path)
-        with open_random_access(path) as stream:
-            if not parquet.read_metadata(stream).num_rows:
-                raise DataError(f"{path} has columns but no rows.")
-        return schema.names
+        names = read_schema(files[0]).names
+        for path in files:
+            with open_random_access(path) as stream:
+                if parquet.read_metadata(stream).num_rows:
+                    return names
+        raise DataError(f"{files[0]} has columns but no rows.")
 
     def __init__(self, files: Sequence[str], settings: IngestSettings):
         """Look at the schemas.
@@ -46,18 +49,16 @@ class ParquetReader:
             column that must hold numbers does not, or there is no label.
         """
         self._files, self._number_columns = files, settings.number_columns
-        self._schema = read_schema(files[0])
-        for other in files[1:]:
-            if not read_schema(other).equals(self._schema):
-                raise DataError(f"{other} has other columns than {files[0]}: {_listed(read_schema(other))} instead of "
-                                f"{_listed(self._schema)}.")  # fmt: skip
+        schemas = {path: read_schema(path) for path in files}
+        self._schema = _common_schema(schemas)
         if settings.label.column not in self._schema.names:
             known = ", ".join(self._schema.names)
             raise DataError(f"{files[0]} has no column '{settings.label.column}', the label. Its columns: {known}.")
-        for name, kind in settings.number_columns.items():
-            if name in self._schema.names and _converter(self._schema.field(name).type) is _text:
-                found = self._schema.field(name).type
-                raise DataError(f"{files[0]}: column '{name}' holds {found}, not numbers (it is used as {kind}).")
+        for path, schema in schemas.items():
+            for field in schema:
+                kind = settings.number_columns.get(field.name)
+                if kind and _converter(_plain_type(field.type)) in (_text, _time):
+                    raise DataError(f"{path}: column '{field.name}' holds {field.type}, not numbers (it is used as {kind}).")
 
     @property
     def types(self) -> dict[str, str]:
@@ -66,7 +67,9 @@ class ParquetReader:
     def blocks(self) -> Iterator[Block]:
         for path in self._files:
             with open_random_access(path) as stream:
-                file = parquet.ParquetFile(stream)
+                # Without a buffer each column of a row group is read whole.
+                buffer_bytes = min(max(BUFFERS_BYTES // len(self._schema), 1 << 16), 1 << 20)
+                file = parquet.ParquetFile(stream, buffer_size=buffer_bytes)
                 first = itertools.count(1)
                 for batch in _batches(file, path):
                     yield Block(path, np.fromiter(itertools.islice(first, batch.num_rows), np.int64), batch)
@@ -99,7 +102,7 @@ def read_schema(path: str) -> pa.Schema:
                 f"{path} has {schema.names.count(field.name)} columns named '{field.name}'. Rename or remove all but one."
             )
         try:
-            _converter(field.type)
+            _converter(_plain_type(field.type))
         except KeyError:
             raise DataError(
                 f"{path}: column '{field.name}' holds {field.type}, no single number or text. Leave it out, or write it as "
@@ -108,14 +111,63 @@ def read_schema(path: str) -> pa.Schema:
     return schema
 
 
+def _common_schema(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
+    """Return the columns of all files; a column that is null in one of them has the type of the others.
+
+    Raises:
+      DataError: the files differ in their columns.
+    """
+    first, *others = schemas
+    common = schemas[first]
+    for path in others:
+        found = schemas[path]
+        if found.names != common.names or not all(map(_fits, found.types, common.types)):
+            raise DataError(f"{path} has other columns than {first}: {_listed(found)} instead of {_listed(common)}.")
+        types = [new if pa.types.is_null(known) else known for known, new in zip(common.types, found.types, strict=True)]
+        common = pa.schema(zip(common.names, types, strict=True))
+    return common
+
+
+def _fits(one: pa.DataType, other: pa.DataType) -> bool:
+    return pa.types.is_null(one) or pa.types.is_null(other) or _plain_type(one) == _plain_type(other)
+
+
 def _batches(file: parquet.ParquetFile, path: str) -> Iterator[pa.RecordBatch]:
+    """Yield batches of BLOCK_BYTES or little more in memory, without dictionaries.
+
+    A file's metadata do not tell how large rows are: text that repeats is stored once. So rows are read a few at a time.
+    """
     groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
     row_bytes = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
-    num_rows = int(min(max(BLOCK_BYTES / max(row_bytes, 1), 1), MAX_BLOCK_ROWS))
+    num_read = int(min(max(BLOCK_BYTES / max(row_bytes, 1), 1), MAX_READ_ROWS))
+    waiting: list[pa.RecordBatch] = []
+    num_rows = size_bytes = 0
     try:
-        yield from file.iter_batches(num_rows, use_threads=False)
+        for read in file.iter_batches(num_read, use_threads=False):
+            batch = _without_dictionaries(read)
+            if num_rows + batch.num_rows > MAX_BLOCK_ROWS or size_bytes + batch.nbytes > BLOCK_BYTES:
+                yield from _as_one(waiting)
+                waiting, num_rows, size_bytes = [], 0, 0
+            waiting.append(batch)
+            num_rows, size_bytes = num_rows + batch.num_rows, size_bytes + batch.nbytes
+        yield from _as_one(waiting)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {str(error).rstrip('.')}. Is it whole?") from error
+
+
+def _as_one(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    return pa.Table.from_batches(batches).combine_chunks().to_batches() if batches else []
+
+
+def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
+    if not any(map(pa.types.is_dictionary, batch.schema.types)):
+        return batch
+    columns = [column.cast(_plain_type(column.type)) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def _plain_type(arrow_type: pa.DataType) -> pa.DataType:
+    return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
 
 
 def _whole(stored: pa.Array) -> Converted:
@@ -142,11 +194,6 @@ def _time(stored: pa.Array) -> Converted:
     if pa.types.is_timestamp(stored.type) and stored.type.tz:
         stored = stored.cast(pa.timestamp(stored.type.unit, "UTC"))
     return stored.cast(pa.string()).cast(pa.binary()), {}
-
-
-def _dictionary(stored: pa.Array) -> Converted:
-    plain = stored.cast(stored.type.value_type)
-    return _converter(plain.type)(plain)
 
 
 def _nothing(stored: pa.Array) -> Converted:
@@ -176,14 +223,11 @@ _CONVERTERS: Sequence[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], 
     (pa.types.is_timestamp, _time),
     (pa.types.is_date, _time),
     (pa.types.is_time, _time),
-    (pa.types.is_dictionary, _dictionary),
     (pa.types.is_null, _nothing),
 )
 
 
 def _converter(arrow_type: pa.DataType) -> Callable[[pa.Array], Converted]:
-    if pa.types.is_dictionary(arrow_type):
-        _converter(arrow_type.value_type)  # raises for what cannot be held
     for is_of, convert in _CONVERTERS:
         if is_of(arrow_type):
             return convert

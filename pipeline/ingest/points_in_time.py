@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,13 @@ from pipeline.errors import DataError
 from pipeline.ingest import columns
 
 _UTC = pa.timestamp("us", "UTC")
+_TEXTS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+)
 _WITH_ZONE = r"\d(Z|[+-]\d\d:?\d\d)$"
 
 
@@ -27,9 +35,14 @@ def at_or_after(stored: pa.Array, start: int | float | datetime) -> tuple[pa.Arr
       bool (rows,), null where there is nothing to compare; and {position: why not}.
 
     Raises:
-      DataError: the column is of another kind than `start`.
+      DataError: the column is of another kind than `start`, or holds times of day or durations.
     """
-    stored = stored.cast(stored.type.value_type) if pa.types.is_dictionary(stored.type) else stored
+    stored = _plain(stored)
+    if pa.types.is_time(stored.type) or pa.types.is_duration(stored.type):
+        raise DataError(
+            f"The column that `data.split` names holds {stored.type}, which is no point in time. Name one of dates, "
+            "timestamps, numbers or text."
+        )
     is_temporal = pa.types.is_temporal(stored.type)
     is_time = isinstance(start, datetime)
     if is_temporal and not is_time:
@@ -41,8 +54,7 @@ def at_or_after(stored: pa.Array, start: int | float | datetime) -> tuple[pa.Arr
     if isinstance(start, datetime):
         compared = pc.greater_equal(_times(stored), pa.scalar(start, _UTC))
     else:
-        numbers = _numbers(stored)
-        compared = pc.greater_equal(numbers, _in_type_of(numbers, start))
+        compared = _from(numbers(stored), start)
     wanted = "an ISO 8601 time" if is_time else "a number"
     empty = _empty(stored)
     wrong = {
@@ -66,29 +78,48 @@ def _times(stored: pa.Array) -> pa.Array:
     return pc.coalesce(zoned, plain.cast(_UTC))
 
 
-def _numbers(stored: pa.Array) -> pa.Array:
-    """Return int64 where all are whole, since float64 would merge large ones; otherwise float64, null for what is no number."""
+def _from(points: pa.Array, start: int | float) -> pa.Array:
+    """Tell which points are at `start` or after it, in the type of the points: a float would merge large integers."""
+    if pa.types.is_floating(points.type):
+        nearest = float(start)
+        return pc.greater_equal(points, nearest if nearest >= start else math.nextafter(nearest, math.inf))
+    limits = np.iinfo(points.type.to_pandas_dtype())
+    first = math.ceil(start)
+    if first > limits.max:
+        return pc.greater(points, pa.scalar(limits.max, points.type))  # none, and null where there is no point
+    return pc.greater_equal(points, pa.scalar(max(first, limits.min), points.type))
+
+
+def numbers(stored: pa.Array) -> pa.Array:
+    """Return the numbers of a column of numbers, or of text that spells them.
+
+    Args:
+      stored: (rows,).
+
+    Returns:
+      int64 or uint64 (rows,) where all are whole, since float64 would merge large ones; otherwise float64. Null for NaN and for
+      what is no number.
+    """
+    stored = _plain(stored)
     if not _is_text(stored.type):
-        is_whole = pa.types.is_integer(stored.type) and stored.type != pa.uint64()
-        numbers = stored.cast(pa.int64() if is_whole else pa.float64(), safe=False)
+        if pa.types.is_integer(stored.type):
+            return stored if stored.type == pa.uint64() else stored.cast(pa.int64())
+        found = stored.cast(pa.float64(), safe=False)
     else:
         text = columns.castable(columns.present_or_null(stored.cast(pa.binary())), pa.string())
         whole = columns.castable(text, pa.int64())
-        numbers = whole if whole.null_count == text.null_count else columns.castable(text, pa.float64())
-    if numbers.type == pa.float64():
-        numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
-    return numbers
+        found = whole if whole.null_count == text.null_count else columns.castable(text, pa.float64())
+    if found.type == pa.float64():
+        found = pc.if_else(pc.is_nan(found), pa.scalar(None, pa.float64()), found)
+    return found
 
 
-def _in_type_of(points: pa.Array, start: int | float) -> pa.Scalar:
-    """Return `start` so that int64 is compared with int64 if that changes nothing."""
-    is_exact = points.type == pa.int64() and isinstance(start, int) and abs(start) < 2**63
-    return pa.scalar(start, pa.int64()) if is_exact else pa.scalar(float(start))
+def _plain(stored: pa.Array) -> pa.Array:
+    return stored.cast(stored.type.value_type) if pa.types.is_dictionary(stored.type) else stored
 
 
 def _is_text(arrow_type: pa.DataType) -> bool:
-    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-    return any(check(arrow_type) for check in checks)
+    return any(check(arrow_type) for check in _TEXTS)
 
 
 def _empty(stored: pa.Array) -> np.ndarray:

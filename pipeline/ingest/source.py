@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import io
 import os
+import threading
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -93,9 +94,14 @@ def content_digest(base: str, pattern: str) -> str:
     return digest.hexdigest()
 
 
-def open_stream(path: str) -> pa.NativeFile:
-    """Open a local or remote file for reading its content: decompressed, if its name ends as that of a compressed file does."""
-    file = pa.PythonFile(open_file(path), "r") if is_remote(path) else pa.OSFile(path)
+def open_stream(path: str, abandoned: threading.Event | None = None) -> pa.NativeFile:
+    """Open a local or remote file for reading its content: decompressed, if its name ends as that of a compressed file does.
+
+    Args:
+      path: of the file.
+      abandoned: once set, a remote file ends where it has been read to.
+    """
+    file = pa.PythonFile(open_file(path, abandoned), "r") if is_remote(path) else pa.OSFile(path)
     return pa.CompressedInputStream(file, COMPRESSIONS[os.path.splitext(path)[1]]) if is_compressed(path) else file
 
 
@@ -109,17 +115,18 @@ def is_compressed(path: str) -> bool:
     return os.path.splitext(path)[1] in COMPRESSIONS
 
 
-def open_file(path: str) -> BinaryIO:
-    """Open a local or remote file for reading bytes."""
-    return io.BufferedReader(_RemoteFile(path), 1 << 20) if is_remote(path) else open(path, "rb")
+def open_file(path: str, abandoned: threading.Event | None = None) -> BinaryIO:
+    """Open a local or remote file for reading bytes; see open_stream."""
+    return io.BufferedReader(_RemoteFile(path, abandoned), 1 << 20) if is_remote(path) else open(path, "rb")
 
 
 class _RemoteFile(io.RawIOBase):
     """TensorFlow's GFile as a file object of Python: pyarrow asks for more than a GFile has."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, abandoned: threading.Event | None):
         import tensorflow as tf
 
+        self._abandoned = abandoned
         self._file = tf.io.gfile.GFile(path, "rb")
 
     def readable(self) -> bool:
@@ -129,6 +136,8 @@ class _RemoteFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:
+        if self._abandoned and self._abandoned.is_set():
+            return 0
         content = self._file.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.data_config import SIDES, ColumnSplit, Side, Split, TimeSplit
 from pipeline.errors import DataError
 from pipeline.ingest import columns, points_in_time
 from pipeline.ingest.blocks import Rows
-from pipeline.ingest.label_values import spell
+from pipeline.ingest.spelling import spell, spell_wanted
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,29 @@ def by_hash(rows: Rows, weights: Mapping[Side, int]) -> Sides:
 
 
 def by_column(rows: Rows, split: ColumnSplit) -> Sides:
-    """Choose by the value of a column, spelled as a class of a label is: 1 and 1.0 are the same among numbers."""
+    """Choose by the value of a column, spelled as a class of a label is: 1 and 1.0 are the same among numbers.
+
+    Raises:
+      DataError: a value is named that the column's 32-bit floats would take for another number.
+    """
     values = _column(rows.values, split.column)
-    known = {_spell_wanted(value): i for i, side in enumerate(SIDES) for value in getattr(split, side)}
+    is_single = False
+    if pa.types.is_floating(values.type):
+        stored = rows.stored[split.column]
+        is_single = pa.types.is_float32(stored.type)
+        values = points_in_time.numbers(stored)
+    known = _wanted(split, is_single)
     indexed = values.dictionary_encode()
+    spelled = [spell(value, is_single) for value in indexed.dictionary.to_pylist()]
     # -2: no value, -1: another value.
-    found = [known.get(spell(value), -1) for value in indexed.dictionary.to_pylist()]
-    index = indexed.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
-    positions = np.array([*found, -2])[index]
+    found = np.array([*(known.get(text, -1) for text in spelled), -2])
+    index = indexed.indices.fill_null(len(spelled)).to_numpy(zero_copy_only=False)
+    positions = found[index]
     wanted = ", ".join(f"'{value}'" for value in known)
     reasons = {
         int(i): f"column '{split.column}' is empty, so the row belongs to no split"
         if positions[i] == -2
-        else f"column '{split.column}' holds '{spell(values[i].as_py())}', of neither split (`data.split` names {wanted})"
+        else f"column '{split.column}' holds '{spelled[index[i]]}', of neither split (`data.split` names {wanted})"
         for i in np.flatnonzero(positions < 0)
     }
     return Sides(positions, reasons)
@@ -87,5 +99,21 @@ def _column(known: Mapping[str, Any], name: str) -> Any:
     return known[name]
 
 
-def _spell_wanted(value: int | float | str) -> str:
-    return spell(value.encode() if isinstance(value, str) else value)
+def _wanted(split: ColumnSplit, is_single: bool) -> dict[str, int]:
+    """Return {value as spelled: position of its side}."""
+    known: dict[str, int] = {}
+    for i, side in enumerate(SIDES):
+        for value in getattr(split, side):
+            spelled = spell_wanted(value, is_single)
+            nearest = _in_single(spelled) if is_single else spelled
+            if nearest != spelled or known.setdefault(spelled, i) != i:
+                raise DataError(
+                    f"`data.split` names {value}, which column '{split.column}' cannot hold exactly: its 32-bit floats have "
+                    f"{nearest} there. Store the column as integers or text."
+                )
+    return known
+
+
+def _in_single(spelled: str) -> str:
+    """Return how a whole number is spelled once it is a 32-bit float; another value as it is."""
+    return spell(float(np.float32(spelled))) if re.fullmatch(r"-?\d+", spelled) else spelled

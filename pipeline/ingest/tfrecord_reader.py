@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,21 @@ class TFRecordReader:
     """Reads records in two passes: one finds the features and their types, one checks."""
 
     @staticmethod
-    def column_names(path: str) -> list[str]:
-        """Return the features of the first records of a file.
+    def column_names(files: Sequence[str], wanted: Collection[str]) -> list[str]:
+        """Return the features of the first records; of more, if need be of all, while one of those wanted is missing.
 
         Raises:
-          DataError: it is no TFRecord file, or holds no record that is a tf.Example.
+          DataError: a file that is looked at is no TFRecord file, or there is no record that is a tf.Example.
         """
-        for block in tfrecord_blocks.read_blocks(path, NUM_LOOKED_AT):
-            if names := list(_decode(_records(block))[0].schema.names):
-                return names
-        raise DataError(f"{path} holds no tf.Example with a feature.")
+        names: dict[str, None] = {}
+        for path in files:
+            for block in tfrecord_blocks.read_blocks(path, NUM_LOOKED_AT):
+                names |= dict.fromkeys(_types(block))
+                if names and set(wanted) <= set(names):
+                    return list(names)
+        if not names:
+            raise DataError(f"{files[0]} holds no tf.Example with a feature.")
+        return list(names)
 
     def __init__(self, files: Sequence[str], settings: IngestSettings):
         """Find the features.
@@ -44,7 +50,7 @@ class TFRecordReader:
         self._types: dict[str, str] = {}
         for found in in_order(_types, self.blocks()):
             # What the first records say counts; those that say something else are set aside.
-            self._types = found | {name: kind for name, kind in self._types.items() if kind != "empty"}
+            self._types = _first_of(self._types, found)
         if self._label not in self._types:
             known = ", ".join(self._types) or "none"
             raise DataError(f"{files[0]} has no feature '{self._label}', the label. Its features: {known}.")
@@ -100,7 +106,19 @@ def _records(block: Block) -> list[bytes]:
 
 
 def _types(block: Block) -> dict[str, str]:
-    return _kinds(_decode(_records(block))[0])
+    """Return what the first record with a value says of each feature, of records that will be set aside too."""
+    decoder, records = _decoder(), _records(block)
+    with contextlib.suppress(Exception):  # tfx_bsl's own type of error is in no module
+        return _kinds(decoder.DecodeBatch(records))
+    found: dict[str, str] = {}
+    for record in records:
+        with contextlib.suppress(Exception):
+            found = _first_of(found, _kinds(decoder.DecodeBatch([record])))
+    return found
+
+
+def _first_of(known: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    return {**found, **{name: kind for name, kind in known.items() if kind != "empty" or name not in found}}
 
 
 def _kinds(decoded: pa.RecordBatch) -> dict[str, str]:

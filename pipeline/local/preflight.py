@@ -25,7 +25,7 @@ def check_data(config: PipelineConfig) -> None:
         return
     try:
         files = _files(config.data)
-        columns = READERS[config.data.kind].column_names(files[0])
+        columns = READERS[config.data.kind].column_names(files, _wanted(config))
     except DataError as error:
         raise ConfigError(f"data.path: {error}") from error
     _check_columns(config, columns, config.data.path)
@@ -42,10 +42,7 @@ def _files(data: FileData) -> list[str]:
 
 
 def _check_columns(config: PipelineConfig, header: list[str], path: str) -> None:
-    wanted = config.columns
-    if isinstance(split := getattr(config.data, "split", None), (ColumnSplit, TimeSplit)) and split.column not in wanted:
-        wanted = [*wanted, split.column]
-    missing = [column for column in wanted if column not in header]
+    missing = [column for column in _wanted(config) if column not in header]
     if not missing:
         return
     lines = []
@@ -54,6 +51,13 @@ def _check_columns(config: PipelineConfig, header: list[str], path: str) -> None
         hint = f" Did you mean '{near[0]}'?" if near else ""
         lines.append(f"{_used_by(config, column)}: column '{column}' is not in {path}.{hint}")
     raise ConfigError("\n".join([*lines, f"Its columns: {', '.join(header)}."]))
+
+
+def _wanted(config: PipelineConfig) -> list[str]:
+    wanted = config.columns
+    if isinstance(split := getattr(config.data, "split", None), (ColumnSplit, TimeSplit)) and split.column not in wanted:
+        wanted = [*wanted, split.column]
+    return wanted
 
 
 def _used_by(config: PipelineConfig, column: str) -> str:

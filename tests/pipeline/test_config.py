@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone
 from pathlib import Path
@@ -272,6 +273,10 @@ def test_data_may_be_of_four_kinds_and_is_csv_if_not_told(load: Load, values: di
             "data.split: '1' is named for train and for eval. Name each value once.",
         ),
         (
+            data(split={"by": "column", "column": "c", "train": ["a", "1"], "eval": [1.0]}),
+            "data.split: '1' is named for train and for eval. Name each value once.",
+        ),
+        (
             data(split={"by": "time", "colum": "c", "column": "c", "eval_from": 1}),
             "data.split.colum: unknown key 'colum'. Did you mean 'column'?",
         ),
@@ -282,6 +287,24 @@ def test_data_may_be_of_four_kinds_and_is_csv_if_not_told(load: Load, values: di
         (
             data(split={"by": "time", "column": "c", "eval_from": True}),
             "data.split.eval_from: expected a number or a time such as 2024-01-31T12:00:00Z, found True.",
+        ),
+        *(
+            (
+                data(split={"by": "time", "column": "c", "eval_from": number}),
+                f"data.split.eval_from: expected a number or a time such as 2024-01-31T12:00:00Z, found {shown}.",
+            )
+            for number, shown in (
+                (math.nan, "nan"),
+                (-math.inf, "-inf"),
+                ("nan", "'nan'"),
+                ("1e999", "'1e999'"),
+                ("1_0", "'1_0'"),
+            )
+        ),
+        (
+            {"data": {"kind": "bigquery", "query": "q", "split": {"by": "column", "column": "c", "train": [1], "eval": [2]}}},
+            "data.split: BigQuery splits by weights only. Give both sides one, such as {train: 2, eval: 1}; to split by time "
+            "or by column export the query to Parquet.",
         ),
     ],
 )
@@ -295,13 +318,22 @@ def test_a_data_section_that_cannot_be_read_is_explained(load: Load, path: Path,
         (date(2024, 1, 31), datetime(2024, 1, 31, tzinfo=timezone.utc)),
         ("2024-01-31T12:00:00Z", datetime(2024, 1, 31, 12, tzinfo=timezone.utc)),
         ("2024-01-31 12:00:00+02:00", datetime(2024, 1, 31, 10, tzinfo=timezone.utc)),
+        ("2024-01-31T12:00:00.5+02:00", datetime(2024, 1, 31, 10, 0, 0, 500_000, tzinfo=timezone.utc)),
+        ("2024-01-31 12:00", datetime(2024, 1, 31, 12, tzinfo=timezone.utc)),
+        ("2024-01-31", datetime(2024, 1, 31, tzinfo=timezone.utc)),
+        (" 2024-01-31T12:00:00.123456789-0130", datetime(2024, 1, 31, 13, 30, 0, 123_456, tzinfo=timezone.utc)),
         (1_700_000_000, 1_700_000_000),
+        ("1700000000", 1_700_000_000),
+        ("9007199254740993", 9007199254740993),
+        ("1e9", 1e9),
+        (" -.5 ", -0.5),
         (0.5, 0.5),
     ],
 )
 def test_a_point_in_time_is_a_number_or_utc(load: Load, written: Any, expected: Any):
     split = load(**data(split={"by": "time", "column": "c", "eval_from": written})).data.split
     assert split.eval_from == expected
+    assert type(split.eval_from) is type(expected)
     assert type(split).model_validate_json(split.model_dump_json()) == split  # as it goes to the worker
 
 

@@ -154,6 +154,27 @@ def test_parquet_and_tfrecords_are_looked_at_too(good: Path):
     )
 
 
+def test_a_file_without_rows_is_fine_if_another_has_some(good: Path):
+    (good.parent / "a.csv").write_text("fare,company,tipped\n")
+    assert check_data(config(good.parent)) is None
+    good.write_text("fare,company,tipped\n")
+    assert error_of(config(good.parent)) == f"data.path: {good.parent / 'a.csv'} has a header line but no rows."
+
+
+def test_a_feature_that_few_records_have_is_found(tmp_path: Path):
+    """It may come first in any record of any file."""
+    for name, features in (("1.tfrecord", ["fare"] * 1500), ("2.tfrecord", ["fare", "tipped"])):
+        with tf.io.TFRecordWriter(str(tmp_path / name)) as writer:
+            for feature in features:
+                example = tf.train.Example()
+                example.features.feature[feature].int64_list.value.append(1)
+                writer.write(example.SerializeToString())
+    assert check_data(config(tmp_path, kind="tfrecord")) is None
+    assert error_of(config(tmp_path, kind="tfrecord", label="tiped")) == (
+        f"label.column: column 'tiped' is not in {tmp_path}. Did you mean 'tipped'?\nIts columns: fare, tipped."
+    )
+
+
 @pytest.mark.parametrize(("kind", "suffix"), [("csv", ".csv"), ("parquet", ".parquet"), ("tfrecord", ".tfrecord")])
 def test_a_folder_without_files_of_the_kind_is_named(tmp_path: Path, kind: str, suffix: str):
     assert error_of(config(tmp_path, kind=kind)) == f"data.path: {tmp_path} holds no {suffix} file."

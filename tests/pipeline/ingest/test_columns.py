@@ -19,7 +19,12 @@ def cells(*values: bytes) -> pa.Array:
         pytest.param([], ColumnType.EMPTY, id="no rows"),
         pytest.param([b"", b""], ColumnType.EMPTY, id="nothing but empty cells"),
         pytest.param([b"1", b"", b"-2"], ColumnType.INTEGER, id="integers"),
-        pytest.param([b"9223372036854775807"], ColumnType.INTEGER, id="largest int64"),
+        pytest.param([b"16777216", b"-16777216", b"33554432"], ColumnType.INTEGER, id="integers that float32 holds"),
+        pytest.param([b"1", b"16777217"], ColumnType.LONG, id="integer that float32 would change"),
+        pytest.param([b"9223372036854775807"], ColumnType.LONG, id="largest int64"),
+        pytest.param([b"-9223372036854775808"], ColumnType.LONG, id="smallest int64"),
+        pytest.param([b"1.5", b"16777217"], ColumnType.TEXT, id="integer that float32 would change among floats"),
+        pytest.param([b"1.5", b"9007199254740993"], ColumnType.TEXT, id="integer that float64 would change among floats"),
         pytest.param([b"1", b"9223372036854775808"], ColumnType.TEXT, id="integer beyond int64"),
         pytest.param([b"1.5", b"-99999999999999999999"], ColumnType.TEXT, id="integer beyond int64 among floats"),
         pytest.param([b"1.5", b"1e20", b""], ColumnType.FLOAT, id="large float"),
@@ -42,9 +47,26 @@ def test_a_column_is_as_wide_as_its_widest_cell(values: list[bytes], expected: C
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (ColumnType.EMPTY, ColumnType.FLOAT, ColumnType.FLOAT),
+        (ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.FLOAT),
+        (ColumnType.INTEGER, ColumnType.LONG, ColumnType.LONG),
+        (ColumnType.LONG, ColumnType.FLOAT, ColumnType.TEXT),
+        (ColumnType.EMPTY, ColumnType.TEXT, ColumnType.TEXT),
+    ],
+)
+def test_two_parts_of_a_column_are_held_by_the_narrowest_type_that_holds_both(
+    one: ColumnType, other: ColumnType, expected: ColumnType
+):
+    assert {one.widened(other), other.widened(one)} == {expected}
+
+
+@pytest.mark.parametrize(
     ("values", "expected"),
     [
         ([b"1", b"x", b"2"], ColumnType.INTEGER),
+        ([b"1", b"16777217"], ColumnType.INTEGER),
         ([b"1", b"x", b"2.5"], ColumnType.FLOAT),
         ([b"1", b"1e39"], ColumnType.FLOAT),
         ([b"1", b"\xff"], ColumnType.INTEGER),
@@ -110,7 +132,7 @@ def test_text_that_is_not_utf8_is_named_with_its_position():
     ("column_type", "values", "expected"),
     [
         (ColumnType.INTEGER, [b"1", b"", b"-2"], [1, None, -2]),
-        (ColumnType.INTEGER, [b"9223372036854775807"], [9223372036854775807]),
+        (ColumnType.LONG, [b"9223372036854775807", b""], [9223372036854775807, None]),
         (ColumnType.FLOAT, [b"1.5", b"", b"nan", b"-NaN", b"2"], [1.5, None, None, None, 2.0]),
         (ColumnType.FLOAT, [b"nan", b"", b"NaN"], [None, None, None]),
         (ColumnType.TEXT, [b"", b"x", b"nan", b""], [None, b"x", b"nan", None]),

@@ -84,6 +84,14 @@ def test_quoted_names_may_hold_commas_and_newlines(csv_file):
     assert read_header(csv_file(b'"a,x","b\nc"\n1,2\n')) == ["a,x", "b\nc"]
 
 
+@pytest.mark.parametrize("content", [b"a,b\n", b"a,b", b"\xef\xbb\xbfa,b\r\n\r\n", b'"a",b\r', b'a,"b"\n\n'])
+def test_a_header_may_have_no_rows(csv_file, content: bytes):
+    path = csv_file(content)
+    assert read_header(path) == ["a", "b"]
+    assert rows_of(path) == {}
+    assert bad_rows(path) == []
+
+
 def test_rows_of_another_width_are_handed_out_with_their_numbers_and_text(csv_file):
     path = csv_file(b"a,b\n1,2\n3\n4,5,6\n7,8\n")
     assert rows_of(path) == {2: (b"1", b"2"), 5: (b"7", b"8")}
@@ -144,9 +152,6 @@ def test_newlines_in_quotes_do_not_end_a_block(csv_file, monkeypatch: pytest.Mon
     [
         (b"", "{path} is empty. Expected a header line and rows."),
         (b"\xef\xbb\xbf\r\n\n", "{path} is empty. Expected a header line and rows."),
-        (b"a,b\n", "{path} has a header line but no rows."),
-        (b"a,b", "{path} has a header line but no rows."),
-        (b"\xef\xbb\xbfa,b\r\n\r\n", "{path} has a header line but no rows."),
         (b"a,,c\n1,2,3\n", "{path} has a column without a name (column 2 of 3). Name it in the header."),
         (b"a,b, \n1,2,3\n", "{path} has a column without a name (column 3 of 3). Name it in the header."),
         (b"a,b,a,a\n1,2,3,4\n", "{path} has 3 columns named 'a'. Rename or remove all but one."),
@@ -167,7 +172,10 @@ def test_an_unusable_header_is_refused(csv_file, content: bytes, message: str):
         pytest.param(b'a,b\n1,2\n3,"x\n4,5\n6,7\n', 3, id="in the last column"),
         pytest.param(b'a,b\n1,2\n"3,x\n4,5\n6,7\n', 3, id="in the first column"),
         pytest.param(b'a,b\n1\n2,"x\n4,5\n6,7', 3, id="after a bad row"),
-        pytest.param(b'a,b\n1,2\n"3,x\n4,"5"\n', 3, id="before quoted cells"),
+        pytest.param(b'a,b\n1,2\n3,"x\n4,""5""\n', 3, id="before doubled quotes"),
+        pytest.param(b'a,b\n1,2\n3,"x\n4,5\n\n\n', 3, id="before blank lines"),
+        pytest.param(b'a,b\n1,2\n3,"x\r\n4,5\r\n', 3, id="with carriage returns"),
+        pytest.param(b'a,b\n1,2\n5" pipe,7,"x\n4,5\n', 3, id="after a quote in a cell"),
     ],
 )
 def test_a_quote_that_swallows_the_rest_of_the_file_is_refused(csv_file, content: bytes, row: int):
@@ -177,6 +185,18 @@ def test_a_quote_that_swallows_the_rest_of_the_file_is_refused(csv_file, content
     assert str(caught.value) == (
         f"{path} row {row}: a quote is never closed, so the rest of the file is one value. Close or double it."
     )
+
+
+def test_a_quote_that_the_next_one_closes_costs_the_rows_up_to_there(csv_file):
+    path = csv_file(b'a,b\n1,2\n"3,x\n4,"5"\n6,7\n')
+    assert rows_of(path) == {2: (b"1", b"2"), 4: (b"6", b"7")}
+    assert bad_rows(path) == [BadRow(path, 3, "1 fields, expected 2", '"3,x\n4,"5"')]
+
+
+@pytest.mark.parametrize("end", [b'9,"a\nb"c\n', b'9,"a\nb" \n', b'9,"\n"\n', b'9,"a\n""b"""\n', b'5" pipe,"x\ny",3\n'])
+def test_a_quote_that_is_closed_is_not_taken_for_an_open_one(csv_file, end: bytes):
+    path = csv_file(b"a,b\n1,2\n" + end)
+    assert len(rows_of(path)) + len(bad_rows(path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -257,6 +277,31 @@ def test_a_remote_reader_can_be_dropped_half_way(remote_file: str, monkeypatch: 
         blocks = read_blocks(remote_file)
         assert next(blocks).rows[0] == 2
         blocks.close()
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_remote_reader_that_is_dropped_does_not_read_to_the_end(
+    remote_file: str, suffix: str, monkeypatch: pytest.MonkeyPatch
+):
+    """It has to wait for pyarrow, which would go on for as long as the file does."""
+    lines = b"".join(b"%s,1\n" % os.urandom(30).hex().encode() for _ in range(400_000))
+    path = f"{remote_file}{suffix}"
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(gzip.compress(b"a,b\n" + lines, 1) if suffix else b"a,b\n" + lines)
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 1 << 16)
+    num_read = []
+    read = tf.io.gfile.GFile.read
+
+    def counted(self: tf.io.gfile.GFile, size_bytes: int) -> bytes:
+        content = read(self, size_bytes)
+        num_read.append(len(content))
+        return content
+
+    monkeypatch.setattr(tf.io.gfile.GFile, "read", counted)
+    blocks = read_blocks(path)
+    next(blocks)
+    blocks.close()
+    assert 0 < sum(num_read) < tf.io.gfile.stat(path).length / 2
 
 
 COMPRESS = {

@@ -311,6 +311,14 @@ def test_files_with_other_columns_are_refused(tmp_path: Path):
     )
 
 
+def test_a_file_without_rows_is_fine_beside_others(tmp_path: Path):
+    for contents in (["x,y\n", f"x,y\n{GOOD}"], [f"x,y\n{GOOD}", "x,y"]):
+        assert len(both(run(*contents, folder=tmp_path)[1])) == 12
+    assert error_of("x,y\n", "x,y", folder=tmp_path) == (
+        f"There is not a single row in {tmp_path / 'data-0.csv'} and 1 more. Bring rows, or check `data.path`."
+    )
+
+
 def test_a_bad_row_names_the_file_it_is_in(tmp_path: Path):
     report, _ = run(f"x,y\n{GOOD}", f"x,y\n{GOOD}1\n", folder=tmp_path, max_bad_rows=0.1)
     assert [str(bad) for bad in report.quarantined] == ["data-1.csv row 14: 1 fields, expected 2"]
@@ -403,6 +411,28 @@ def test_ids_that_float32_would_merge_stay_text(tmp_path: Path):
     report, rows = run("x,y\n17031320400.0,1\n17031320401.0,0\n" + GOOD, folder=tmp_path)
     assert report.types["x"] == "text"
     assert {b"17031320400.0", b"17031320401.0"} <= {row["x"] for row in both(rows)}
+
+
+IDS = "".join(f"{17031320400 + i},{i % 2}\n" for i in range(4))
+
+
+@pytest.mark.parametrize("contents", [[IDS + GOOD + "1.5,1\n"], [IDS + GOOD, GOOD + "1.5,1\n"], ["1.5,1\n" + GOOD, IDS]])
+def test_ids_stay_text_whichever_block_or_file_has_the_floats(
+    tmp_path: Path, contents: Sequence[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 32)
+    report, rows = run(*(f"x,y\n{content}" for content in contents), folder=tmp_path)
+    assert report.types["x"] == "text"
+    assert {b"%d" % (17031320400 + i) for i in range(4)} | {b"1.5"} <= {row["x"] for row in both(rows)}
+
+
+def test_ids_alone_are_integers_and_numbers_if_a_feature_wants_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 32)
+    report, rows = run(f"x,y\n{IDS}{GOOD}", folder=tmp_path)
+    assert report.types["x"] == "integer"
+    assert {17031320400 + i for i in range(4)} <= {row["x"] for row in both(rows)}
+    report, rows = run(f"x,y\n{IDS}{GOOD}1.5,1\n", folder=tmp_path, numbers={"x": "numeric"})
+    assert report.types["x"] == "float"
 
 
 def test_negative_value_that_never_occurs_is_an_error(tmp_path: Path):

@@ -18,6 +18,7 @@ from pyarrow import csv, parquet
 from pipeline.errors import DataError
 from pipeline.ingest import parquet_reader
 from pipeline.ingest.parquet_reader import ParquetReader
+from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.source import resolve_package
 
 TAXI = "package://tfx/examples/chicago_taxi_pipeline/data/big_tipper_label/data.csv"
@@ -29,6 +30,15 @@ def write(path: Path, **columns: Any) -> Path:
     num_rows = len(next(iter(columns.values())))
     parquet.write_table(pa.table({**columns, "y": [i % 2 for i in range(num_rows)]}), path)
     return path
+
+
+def reader_of(path: Path) -> ParquetReader:
+    label = {"kind": "regression", "column": "y"}
+    split, kind = {"train": 2, "eval": 1}, "parquet"
+    return ParquetReader(
+        [str(path)],
+        IngestSettings(kind=kind, label=label, number_columns={}, split=split, max_bad_rows=0.0, rows_per_shard=100),
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,6 +125,31 @@ def test_text_where_numbers_must_be_is_refused_at_once(tmp_path: Path, ingest_fi
     assert str(caught.value) == f"{path}: column 'fare' holds string, not numbers (it is used as bucketized)."
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (pa.array(["1", "2"]).dictionary_encode(), "dictionary<values=string, indices=int32, ordered=0>"),
+        (pa.array([date(2024, 1, 31)] * 2), "date32[day]"),
+        (pa.array([NOON] * 2), "timestamp[us, tz=UTC]"),
+        (pa.array([time(12)] * 2), "time64[us]"),
+    ],
+    ids=["dictionary", "date", "timestamp", "time of day"],
+)
+def test_what_becomes_text_is_refused_where_numbers_must_be(
+    tmp_path: Path, ingest_files: Callable[..., Any], values: pa.Array, shown: str
+):
+    one, two = write(tmp_path / "1.parquet", x=pa.nulls(2)), write(tmp_path / "2.parquet", x=values)
+    with pytest.raises(DataError) as caught:
+        ingest_files("parquet", one, two, number_columns={"x": "numeric"})
+    assert str(caught.value) == f"{two}: column 'x' holds {shown}, not numbers (it is used as numeric)."
+
+
+def test_a_dictionary_of_numbers_holds_numbers(tmp_path: Path, ingest_files: Callable[..., Any]):
+    path = write(tmp_path / "data.parquet", x=pa.array([float(i) for i in range(12)]).dictionary_encode())
+    done = ingest_files("parquet", path, number_columns={"x": "numeric"})
+    assert sorted(row["x"] for row in done.all_rows) == list(range(12))
+
+
 def test_files_with_other_columns_are_refused(tmp_path: Path, ingest_files: Callable[..., Any]):
     one, two = write(tmp_path / "1.parquet", x=[1, 2]), write(tmp_path / "2.parquet", x=[1.0, 2.0])
     with pytest.raises(DataError) as caught:
@@ -122,17 +157,84 @@ def test_files_with_other_columns_are_refused(tmp_path: Path, ingest_files: Call
     assert str(caught.value) == f"{two} has other columns than {one}: x: double, y: int64 instead of x: int64, y: int64."
 
 
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (pa.field("x", pa.int64(), nullable=False), 5),
+        (pa.field("x", pa.null()), None),
+        (pa.field("x", pa.dictionary(pa.int8(), pa.int64())), 5),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_files_may_differ_in_what_their_rows_do_not_show(
+    tmp_path: Path, ingest_files: Callable[..., Any], other: pa.Field, expected: int | None, is_first: bool
+):
+    one = write(tmp_path / "1.parquet", x=pa.array([7] * 12), i=list(range(12)))
+    labels = pa.array([0, 1] * 6)
+    schema = pa.schema([other, ("i", pa.int64()), ("y", pa.int64())])
+    two = tmp_path / "2.parquet"
+    values = pa.array([expected] * 12).cast(other.type) if pa.types.is_null(other.type) else pa.array([5] * 12, other.type)
+    parquet.write_table(pa.table([values, pa.array(range(12, 24)), labels], schema=schema), two)
+    done = ingest_files("parquet", *((two, one) if is_first else (one, two)))
+    assert {row["i"]: row.get("x") for row in done.all_rows} == {i: 7 if i < 12 else expected for i in range(24)}
+
+
+def test_memory_does_not_grow_with_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parquet_reader, "BLOCK_BYTES", 1 << 20)
+    x, y = np.random.default_rng(0).normal(size=(2, 1_000_000))
+    path = tmp_path / "data.parquet"
+    table = pa.table({"x": x, "y": y})
+    parquet.write_table(table, path, row_group_size=1_000_000, use_dictionary=False, compression="none")
+    size_bytes = table.nbytes
+    del table
+    before = pa.total_allocated_bytes()
+    used = [pa.total_allocated_bytes() - before for _ in reader_of(path).blocks()]
+    assert len(used) >= 8
+    assert max(used) < size_bytes / 2
+
+
+@pytest.mark.parametrize("is_categorical", [False, True])
+def test_a_block_is_small_however_well_its_file_is_compressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_categorical: bool
+):
+    monkeypatch.setattr(parquet_reader, "BLOCK_BYTES", 1 << 20)
+    text = pa.array(["a" * 2000, "b" * 2000] * 5000)
+    path = write(tmp_path / "data.parquet", x=text.dictionary_encode() if is_categorical else text)
+    blocks = list(reader_of(path).blocks())
+    assert sum(len(block.rows) for block in blocks) == 10_000
+    assert [block.rows[0] for block in blocks[:2]] == [1, 1 + len(blocks[0].rows)]
+    assert all(block.batch.column(0).cast(pa.string()).nbytes < 3 << 20 for block in blocks)
+
+
+def test_narrow_rows_make_large_blocks(tmp_path: Path):
+    path = write(tmp_path / "data.parquet", x=list(range(150_000)))
+    assert [len(block.rows) for block in reader_of(path).blocks()] == [65_536, 65_536, 18_928]
+
+
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path):
     path = tmp_path / "data.parquet"
     path.write_text("x,y\n1,0\n")
     with pytest.raises(DataError, match=r"data\.parquet cannot be read as Parquet: "):
-        ParquetReader.column_names(str(path))
+        ParquetReader.column_names([str(path)], [])
 
 
 def test_columns_are_known_without_reading_rows(tmp_path: Path):
-    assert ParquetReader.column_names(str(write(tmp_path / "data.parquet", b=[1, 2], a=[1, 2]))) == ["b", "a", "y"]
-    with pytest.raises(DataError, match="has columns but no rows"):
-        ParquetReader.column_names(str(write(tmp_path / "empty.parquet", b=pa.array([], pa.int64()))))
+    full = str(write(tmp_path / "data.parquet", b=[1, 2], a=[1, 2]))
+    empty = str(write(tmp_path / "empty.parquet", b=pa.array([], pa.int64()), a=pa.array([], pa.int64())))
+    assert ParquetReader.column_names([full], ["b"]) == ["b", "a", "y"]
+    assert ParquetReader.column_names([empty, full], ["b"]) == ["b", "a", "y"]
+    with pytest.raises(DataError, match=r"empty\.parquet has columns but no rows"):
+        ParquetReader.column_names([empty], ["b"])
+
+
+def test_files_without_any_row_are_refused(tmp_path: Path, ingest_files: Callable[..., Any]):
+    empty = tmp_path / "1.parquet"
+    parquet.write_table(pa.table({"x": pa.array([], pa.int64()), "y": pa.array([], pa.int64())}), empty)
+    with pytest.raises(DataError) as caught:
+        ingest_files("parquet", empty)
+    assert str(caught.value) == f"There is not a single row in {empty}. Bring rows, or check `data.path`."
+    assert len(ingest_files("parquet", empty, write(tmp_path / "2.parquet", x=list(range(12)))).all_rows) == 12
 
 
 def test_rows_are_numbered_through_a_file_of_many_batches(
@@ -171,5 +273,5 @@ def test_remote_files_are_read_like_local_ones(tmp_path: Path, ingest_files: Cal
     local = write(tmp_path / "data.parquet", x=list(range(5000)), t=[f"t{i}" for i in range(5000)])
     tf.io.gfile.makedirs(remote_folder)
     tf.io.gfile.copy(str(local), f"{remote_folder}/data.parquet")
-    assert ParquetReader.column_names(f"{remote_folder}/data.parquet") == ["x", "t", "y"]
+    assert ParquetReader.column_names([f"{remote_folder}/data.parquet"], []) == ["x", "t", "y"]
     assert ingest_files("parquet", f"{remote_folder}/data.parquet").records == ingest_files("parquet", local).records

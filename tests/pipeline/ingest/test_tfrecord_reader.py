@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.errors import DataError
-from pipeline.ingest import tfrecord_blocks
+from pipeline.ingest import tfrecord_blocks, tfrecord_reader
 from pipeline.ingest.tfrecord_reader import TFRecordReader
 
 DAMAGED = "or is damaged, at record 1. If it is compressed its name must end in .gz."
@@ -89,6 +89,61 @@ def test_a_type_that_changes_in_a_later_block_is_named(
     assert len(done.all_rows) == 60
 
 
+@pytest.mark.parametrize("block_bytes", [1, 60, 200, 1 << 20])
+@pytest.mark.parametrize(
+    ("records", "reasons"),
+    [
+        pytest.param(
+            [example(x=b"t", only=1, y=1), example(x=1.5, y=1)],
+            {
+                13: "feature 'x' holds text, in the first records integer",
+                14: "feature 'x' holds float, in the first records integer",
+            },
+            id="a record that loses has a feature of its own",
+        ),
+        pytest.param(
+            [example(x=b"t", n=1, y=1), example(x=5, n=b"n", y=0)],
+            {
+                13: "feature 'x' holds text, in the first records integer",
+                14: "feature 'n' holds text, in the first records integer",
+            },
+            id="a record that loses has a feature first",
+        ),
+    ],
+)
+def test_a_conflict_of_types_costs_records_and_nothing_else(
+    tmp_path: Path,
+    ingest_files: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    records: Sequence[bytes],
+    reasons: dict[int, str],
+    block_bytes: int,
+):
+    monkeypatch.setattr(tfrecord_blocks, "BLOCK_BYTES", block_bytes)
+    done = ingest_files("tfrecord", write(tmp_path / "data", [*good(), *records]), max_bad_rows=0.5)
+    assert done.reasons == reasons
+    assert sorted([*done.records["train"], *done.records["eval"]]) == sorted(good())
+
+
+def test_files_that_differ_in_a_type_keep_the_first_ones_and_the_features_of_both(
+    tmp_path: Path, ingest_files: Callable[..., Any]
+):
+    late = [example(x=b"t", y=1), *(example(x=i, late=b"z", y=i % 2) for i in range(5))]
+    done = ingest_files("tfrecord", write(tmp_path / "1", good()), write(tmp_path / "2", late), max_bad_rows=0.5)
+    assert done.report.types["late"] == "text"
+    assert done.reasons == {1: "feature 'x' holds text, in the first records integer"}
+    assert len(done.all_rows) == 17
+
+
+def test_a_feature_without_a_value_anywhere_is_known(
+    tmp_path: Path, ingest_files: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tfrecord_blocks, "BLOCK_BYTES", 1)
+    done = ingest_files("tfrecord", write(tmp_path / "data", [example(x=1, e=[], y=1), *good()]))
+    assert done.report.types["e"] == "empty"
+    assert len(done.all_rows) == 13
+
+
 def test_a_feature_that_comes_late_is_kept(tmp_path: Path, ingest_files: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tfrecord_blocks, "BLOCK_BYTES", 200)
     done = ingest_files("tfrecord", write(tmp_path / "data", [*good(30), example(late=b"x", y=1)]))
@@ -116,7 +171,7 @@ def test_another_file_is_refused(tmp_path: Path, name: str, content: bytes, mess
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        TFRecordReader.column_names(str(path))
+        TFRecordReader.column_names([str(path)], [])
     assert str(caught.value).startswith(f"{path} {message}")
 
 
@@ -131,7 +186,7 @@ def test_compressed_content_without_the_suffix_is_refused(tmp_path: Path):
     path = tmp_path / "data.tfrecord"
     path.write_bytes(gzip.compress(b"x" * 100))
     with pytest.raises(DataError, match=r"If it is compressed its name must end in \.gz\."):
-        TFRecordReader.column_names(str(path))
+        TFRecordReader.column_names([str(path)], [])
 
 
 def test_a_label_that_is_not_there_is_named(tmp_path: Path, ingest_files: Callable[..., Any]):
@@ -153,7 +208,31 @@ def test_records_are_split_by_time(tmp_path: Path, ingest_files: Callable[..., A
     assert [row["x"] for row in done.rows["eval"]] == [9, 10, 11]
 
 
-def test_features_are_known_from_the_first_records(tmp_path: Path):
-    assert sorted(TFRecordReader.column_names(str(write(tmp_path / "data", good())))) == ["f", "many", "t", "x", "y"]
+def test_records_are_split_by_a_feature_unless_its_floats_cannot_tell_the_values_apart(
+    tmp_path: Path, ingest_files: Callable[..., Any]
+):
+    path = write(tmp_path / "data", good())
+    split = {"by": "column", "column": "f", "train": [i + 0.5 for i in range(9)], "eval": [9.5, 10.5, 11.5]}
+    assert [row["f"] for row in ingest_files("tfrecord", path, split=split).rows["eval"]] == [9.5, 10.5, 11.5]
+    with pytest.raises(
+        DataError, match=r"`data\.split` names 20230103, which column 'f' cannot hold exactly: its 32-bit floats"
+    ):
+        ingest_files("tfrecord", path, split=split | {"eval": [20230103]})
+
+
+def test_features_are_known_from_the_first_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tfrecord_reader, "NUM_LOOKED_AT", 20)
+    files = [str(write(tmp_path / "1", [*good(100), example(late=1)])), str(write(tmp_path / "2", [b"none", example(later=1)]))]
+    names = ["f", "many", "t", "x", "y"]
+    assert sorted(TFRecordReader.column_names(files, names)) == names
+    assert TFRecordReader.column_names([str(write(tmp_path / "empty", [])), *files], ["x"])
     with pytest.raises(DataError, match=r"holds no tf\.Example with a feature\."):
-        TFRecordReader.column_names(str(write(tmp_path / "empty", [])))
+        TFRecordReader.column_names([str(tmp_path / "empty")], [])
+
+
+def test_a_feature_that_is_wanted_is_looked_for_in_all_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tfrecord_reader, "NUM_LOOKED_AT", 20)
+    files = [str(write(tmp_path / "1", [*good(100), example(late=1)])), str(write(tmp_path / "2", [b"none", example(later=1)]))]
+    assert {"x", "late"} == set(TFRecordReader.column_names(files, ["x", "late"])) - {"f", "many", "t", "y"}
+    assert {"late", "later"} < set(TFRecordReader.column_names(files, ["later"]))
+    assert "never" not in TFRecordReader.column_names(files, ["never"])
