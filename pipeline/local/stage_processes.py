@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import PipelineError
-from pipeline.local.stage_server import LIGHT_STAGES, StageRequest
+from pipeline.local.preloading import LIGHT_STAGES
+from pipeline.local.stage_server import StageRequest
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _GRACE_SECONDS, _PATIENCE_SECONDS = 5.0, 0.5

@@ -26,98 +26,14 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from pipeline import lean_imports, progress
 from pipeline.local.causes import cause_of
-
-Imports = Callable[[], None]
-
-
-def _modules(*names: str) -> Imports:
-    """Return what imports modules; one that is not there is the stage's to complain about."""
-
-    def import_them() -> None:
-        for name in names:
-            try:
-                importlib.import_module(name)
-            except ImportError:
-                logging.exception("%s cannot be imported ahead of the stage that needs it.", name)
-
-    return import_them
-
-
-# What a server imports, and in which order; once an entry is through, the stages of the modules it names can run.
-LIGHT: tuple[tuple[Imports, tuple[str, ...]], ...] = (
-    (
-        _modules("pipeline.artifacts", "tfx.orchestration.portable.python_executor_operator"),
-        (),
-    ),
-    (_modules("pipeline.components.example_gen_executor"), ("pipeline.components.example_gen_executor",)),
-    (
-        lean_imports.read_beam,
-        (),
-    ),
-    (
-        _modules(
-            "pipeline.components.statistics_gen",
-            "pipeline.columnar.statistics",
-            "pipeline.components.example_validator_executor",
-            "pipeline.components.schema",
-            "pipeline.components.data_gate",
-        ),
-        (
-            "pipeline.components.statistics_gen",
-            "pipeline.components.example_validator_executor",
-            "pipeline.components.schema",
-            "pipeline.components.data_gate",
-        ),
-    ),
-)
-HEAVY: tuple[tuple[Imports, tuple[str, ...]], ...] = (
-    (lean_imports.read_tensorflow, ()),
-    (
-        _modules(
-            "pipeline.artifacts",
-            "tfx.orchestration.portable.python_executor_operator",
-            "pipeline.components.transform",
-            "pipeline.columnar.transforming",
-            "pipeline.entrypoints.transforming",
-            "preprocessing.tabular",
-        ),
-        ("pipeline.components.transform",),
-    ),
-    (lean_imports.read_beam, ()),
-    (
-        _modules(
-            "tfx.components.trainer.executor",
-            "pipeline.entrypoints.training",
-            "models.linear",
-            "models.optimizers",
-            "models.serving",
-            "models.tabular",
-            "scipy.optimize",
-            "scipy.sparse",
-        ),
-        ("tfx.components.trainer.executor",),
-    ),
-    (
-        _modules(
-            "tfx.orchestration.portable.beam_executor_operator",
-            "pipeline.components.evaluator",
-            "pipeline.columnar.evaluating",
-            "pipeline.components.model_gate",
-            "pipeline.evaluation",
-            "pipeline.components.publisher",
-            "pipeline.components.compressor_executor",
-        ),
-        (),
-    ),
-)
-LIGHT_STAGES = frozenset(module for _, modules in LIGHT for module in modules)
+from pipeline.local.preloading import HEAVY, LIGHT, Step
 
 
 @dataclass(frozen=True)
@@ -156,8 +72,8 @@ def main(control: socket.socket, kind: str) -> NoReturn:
 class _Server:
     """Forks children and tells how they ended."""
 
-    def __init__(self, control: socket.socket, imports: Sequence[tuple[Imports, tuple[str, ...]]]):
-        self._control, self._imports = control, list(imports)
+    def __init__(self, control: socket.socket, steps: Sequence[Step]):
+        self._control, self._steps = control, list(steps)
         self._able: set[str] = set()
         self._waiting: list[tuple[StageRequest, Connection]] = []
         self._children: dict[int, Connection] = {}
@@ -170,12 +86,12 @@ class _Server:
     def serve(self) -> NoReturn:
         while True:
             self._start_all()  # what the last import made possible
-            self._listen(timeout=0 if self._imports else None)
+            self._listen(timeout=0 if self._steps else None)
             self._start_all()
-            if self._imports:
-                import_them, modules = self._imports.pop(0)
-                import_them()
-                self._able.update(modules)
+            if self._steps:
+                step = self._steps.pop(0)
+                step.take()
+                self._able.update(step.stages)
                 gc.collect()
                 gc.freeze()  # nothing that children share is touched by their garbage collectors
 
@@ -197,7 +113,7 @@ class _Server:
     def _start_all(self) -> None:
         """Start what waits and can run by now."""
         for request, channel in list(self._waiting):
-            if not self._imports or request.module in self._able:
+            if not self._steps or request.module in self._able:
                 self._waiting.remove((request, channel))
                 self._start(request, channel)
 

@@ -1,0 +1,85 @@
+"""What the servers of stages import ahead, and in which order."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline import lean_imports
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of the imports.
+
+    Attributes:
+      stages: modules of executors that can run once this step is through; those of no step wait for the last.
+      modules: what else is imported.
+      before: is called first.
+    """
+
+    stages: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    before: Callable[[], None] | None = None
+
+    def take(self) -> None:
+        """Import. What cannot be imported is for the stage that needs it to complain about."""
+        try:
+            if self.before:
+                self.before()
+            for module in (*self.modules, *self.stages):
+                importlib.import_module(module)
+        except Exception:
+            logging.exception("An import ahead of the stages failed.")
+
+
+_EVERY_STAGE = ("pipeline.artifacts", "tfx.orchestration.portable.python_executor_operator")
+
+# Looks at raw data, without TensorFlow.
+LIGHT = (
+    Step(("pipeline.components.example_gen_executor",), _EVERY_STAGE),
+    Step(before=lean_imports.read_beam),  # TFDV's statistics import it
+    Step(
+        (
+            "pipeline.components.statistics_gen",
+            "pipeline.components.example_validator_executor",
+            "pipeline.components.schema",
+            "pipeline.components.data_gate",
+        ),
+        ("pipeline.columnar.statistics",),
+    ),
+)
+HEAVY = (
+    Step(before=lean_imports.read_tensorflow),
+    Step(
+        ("pipeline.components.transform",),
+        (*_EVERY_STAGE, "pipeline.columnar.transforming", "pipeline.entrypoints.transforming", "preprocessing.tabular"),
+    ),
+    Step(before=lean_imports.read_beam),  # TFX's Trainer imports it
+    Step(
+        ("tfx.components.trainer.executor",),
+        (
+            "pipeline.entrypoints.training",
+            "models.tabular",
+            "models.optimizers",
+            "models.serving",
+            "models.linear",
+            "scipy.optimize",
+            "scipy.sparse",
+        ),
+    ),
+    Step(
+        modules=(
+            "pipeline.components.evaluator",
+            "pipeline.columnar.evaluating",
+            "pipeline.components.model_gate",
+            "pipeline.evaluation",
+            "pipeline.components.publisher",
+            "pipeline.components.compressor_executor",
+            "tfx.orchestration.portable.beam_executor_operator",
+        )
+    ),
+)
+LIGHT_STAGES = frozenset(module for step in LIGHT for module in step.stages)
