@@ -102,7 +102,7 @@ def test_screen_shows_stages_and_no_library_chatter(taxi: Finished) -> None:
     assert "pushed saved_model" in taxi.output
     for chatter in ("Warning", "absl", "tensorflow/core", "apache_beam", "Traceback"):
         assert chatter not in taxi.output
-    assert "tensorflow/core" in (taxi.root / "runs" / "latest" / "log.txt").read_text()
+    assert "absl: MetadataStore" in (taxi.root / "runs" / "latest" / "log.txt").read_text()
 
 
 def test_pushed_server_model_scores_raw_rows_as_evaluated(taxi, transformed, server_scores) -> None:
