@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # imports TFX
 
 # A stage keeps some 1.5 GB with TensorFlow in it; half of the machine is for the page cache and for others.
 _BYTES_PER_JOB = 3 * 2**30
+_NOTICE_SECONDS = 0.2
 
 
 def default_jobs() -> int:
@@ -68,7 +69,8 @@ def _ready(needs: dict[str, set[str]], results: dict[str, StageResult], running:
 
 
 def _collect(running: dict[Future[StageResult], str], results: dict[str, StageResult], screen: Screen) -> None:
-    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    # Not for ever: an interrupt that comes just before the wait is noticed only after it.
+    done, _ = wait(running, timeout=_NOTICE_SECONDS, return_when=FIRST_COMPLETED)
     for future in done:
         stage_id = running.pop(future)
         results[stage_id] = future.result()
