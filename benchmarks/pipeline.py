@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import training_report_path
 from pipeline.local.memory import PeakMemory
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,8 +131,8 @@ def run_ours(data: Path, work: Path, epochs: int) -> Timed:
     # The interpreter's own start and end are not in the summary's seconds.
     outside = seconds - summary["seconds"]
     stages = {stage["id"]: stage["seconds"] for stage in summary["stages"]}
-    (model,) = work.glob("artifacts/Trainer/model/*")
-    fit = json.loads(Path(training_report_path(str(model))).read_text("utf-8"))["seconds"]["fit"]
+    (report,) = work.glob("artifacts/Trainer/model/*/training.json")
+    fit = json.loads(report.read_text("utf-8"))["seconds"]["fit"]
     return Timed(
         summary["startup_seconds"] + outside, stages, summary["seconds"] - summary["startup_seconds"], seconds, peak, fit
     )
