@@ -118,20 +118,18 @@ class _Run:
             return self._run_locked(config, root)
 
     def _run_locked(self, config: PipelineConfig, root: Path) -> int:
+        from pipeline.local.screen import Screen
+
         summary = self._skeleton(config)
         folder = run_folder(root, summary["run_id"])
         folder.mkdir(parents=True)
         self._output.log_to(folder / LOG_FILE)
-        memory = PeakMemory()
-        self._processes.start(lazy=not self._options.fresh and likely_all_reused(root, summary))
-        self._say(f"{config.name}: config and data description are fine, loading TFX ...")
-        screen = None
+        memory, screen = PeakMemory(), Screen(None if self._options.json else self._output.screen)
         try:
+            self._processes.start(lazy=not self._options.fresh and likely_all_reused(root, summary))
+            self._say(f"{config.name}: config and data description are fine, loading TFX ...")
             if self._alone and self._options.engine == "columnar" and config.data.kind != "bigquery":
                 lean_imports.orchestrating()
-            from pipeline.local.screen import Screen
-
-            screen = Screen(None if self._options.json else self._output.screen)
             summary |= self._run_stages(config, root, summary["run_id"], screen)
         except KeyboardInterrupt:
             summary["status"] = "interrupted"
@@ -143,7 +141,7 @@ class _Run:
         write_summary(root, summary)
         if self._options.json:
             print((folder / SUMMARY_FILE).read_text("utf-8"), file=self._output.screen)
-        elif screen:
+        else:
             screen.close(summary, root, folder)
             _explain(summary, folder, screen)
         return EXIT_CODES[summary["status"]]

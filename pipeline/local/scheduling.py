@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING
@@ -63,8 +63,8 @@ def run_stages(
     return [results.get(stage_id) or StageResult(stage_id, "not_reached") for stage_id in compiled.stage_ids], interrupted
 
 
-def _ready(needs: dict[str, set[str]], results: dict[str, StageResult], running: object) -> list[str]:
-    started = {*results, *running}  # type: ignore[misc]
+def _ready(needs: dict[str, set[str]], results: dict[str, StageResult], running: Iterable[str]) -> list[str]:
+    started = {*results, *running}
     return [stage_id for stage_id, needed in needs.items() if stage_id not in started and needed <= set(results)]
 
 

@@ -20,7 +20,8 @@ from pipeline.local.preloading import LIGHT_STAGES
 from pipeline.local.stage_server import StageRequest
 
 _PROJECT = Path(__file__).resolve().parents[2]
-_GRACE_SECONDS, _PATIENCE_SECONDS = 5.0, 0.5
+_INTERRUPTED = "interrupted"
+_GRACE_SECONDS, _NOTICE_SECONDS = 5.0, 0.5
 
 
 class StageFailedError(PipelineError):
@@ -68,7 +69,7 @@ class StageProcesses:
         """
         with self._lock:
             if self._stopping:
-                raise StageFailedError("interrupted")
+                raise StageFailedError(_INTERRUPTED)
             _, control = self._servers["light" if request.module in LIGHT_STAGES else "heavy"]
             ours, theirs = socket.socketpair()
             try:
@@ -87,8 +88,7 @@ class StageProcesses:
         pid: int | None = None
         try:
             channel.send(request)
-            if not channel.poll(_PATIENCE_SECONDS):
-                doing("waiting for TensorFlow and Beam to load")
+            self._wait_for_process(channel, doing)
             while True:
                 kind, value = channel.recv()
                 if kind == "process":
@@ -108,6 +108,16 @@ class StageProcesses:
             with self._lock:
                 self._pids.discard(pid or 0)
 
+    def _wait_for_process(self, channel: Connection, doing: Callable[[str], None]) -> None:
+        """Wait until the server has forked. It may be importing, for seconds, and an interrupt should not wait for that."""
+        told = False
+        while not channel.poll(_NOTICE_SECONDS):
+            if self._stopping:
+                raise StageFailedError(_INTERRUPTED)
+            if not told:
+                doing("waiting for TensorFlow and Beam to load")
+            told = True
+
     def _remember(self, pid: int) -> None:
         with self._lock:
             self._pids.add(pid)
@@ -117,7 +127,7 @@ class StageProcesses:
 
     def _judged(self, output: bytes | None, cause: str | None, status: int) -> bytes:
         if self._stopping and output is None:
-            raise StageFailedError("interrupted")
+            raise StageFailedError(_INTERRUPTED)
         if cause is not None:
             raise StageFailedError(cause)
         if output is None:
@@ -147,8 +157,8 @@ class StageProcesses:
             control.close()
         for process, _ in self._servers.values():
             try:
-                process.wait(_GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
+                process.wait(_NOTICE_SECONDS)
+            except subprocess.TimeoutExpired:  # in the midst of an import; the kernel ends its children with it
                 process.kill()
                 process.wait()
         self._servers = {}

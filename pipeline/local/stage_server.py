@@ -185,25 +185,23 @@ def _child(request: StageRequest, channel: Connection) -> int:
 
 def _execute(request: StageRequest) -> bytes:
     """Run the executor with TFX's own operator; return its ExecutorOutput."""
-    from tfx.dsl.components.base import base_executor
     from tfx.orchestration.portable import data_types, python_executor_operator
     from tfx.proto.orchestration import executable_spec_pb2, execution_invocation_pb2
     from tfx.utils import import_utils
 
     info = data_types.ExecutionInfo.from_proto(execution_invocation_pb2.ExecutionInvocation.FromString(request.execution))
     sys.argv = sys.argv[:1]  # TFX hands the rest to executors
-    if not request.on_beam:
-        spec = executable_spec_pb2.PythonClassExecutableSpec.FromString(request.spec)
-        return python_executor_operator.PythonExecutorOperator(spec).run_executor(info).SerializeToString()
-    beam_spec = executable_spec_pb2.BeamExecutableSpec.FromString(request.spec)
-    executor = import_utils.import_class_by_path(beam_spec.python_executor_spec.class_path)
-    from_beam = any(base.__name__ == "BaseBeamExecutor" for base in executor.__mro__)
-    if issubclass(executor, base_executor.BaseExecutor) and not from_beam:  # a Beam executor by name, and without the seconds
-        operator = python_executor_operator.PythonExecutorOperator(beam_spec.python_executor_spec)
-        return operator.run_executor(info).SerializeToString()
-    from tfx.orchestration.portable import beam_executor_operator
+    if request.on_beam:
+        spec = executable_spec_pb2.BeamExecutableSpec.FromString(request.spec)
+        executor = import_utils.import_class_by_path(spec.python_executor_spec.class_path)
+        if any(base.__name__ == "BaseBeamExecutor" for base in executor.__mro__):
+            from tfx.orchestration.portable import beam_executor_operator
 
-    return beam_executor_operator.BeamExecutorOperator(beam_spec).run_executor(info).SerializeToString()
+            return beam_executor_operator.BeamExecutorOperator(spec).run_executor(info).SerializeToString()
+        python_spec = spec.python_executor_spec  # ExampleGen's is one of Beam by name only: no seconds for Beam's import
+    else:
+        python_spec = executable_spec_pb2.PythonClassExecutableSpec.FromString(request.spec)
+    return python_executor_operator.PythonExecutorOperator(python_spec).run_executor(info).SerializeToString()
 
 
 def _die_with_parent() -> None:

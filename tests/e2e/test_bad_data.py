@@ -191,6 +191,23 @@ def test_interrupted_run_says_so_and_the_next_one_goes_on(repository: Path, tmp_
     assert finished.states["Trainer"] == "ran"
 
 
+def test_an_interrupt_while_the_run_starts_is_told(repository: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "runner_local.py", "run", "--config", "configs/taxi.yaml", "--root", str(tmp_path / "root")],
+        cwd=repository,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert "loading TFX" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    output = process.stdout.read()
+    assert process.wait(timeout=120) == 130
+    assert "Interrupted. The same command continues: finished stages are reused." in output
+    assert Finished.read(130, output, tmp_path / "root").summary["status"] == "interrupted"
+
+
 def _make_cheap(config: Path) -> None:
     """Leave a pipeline of few features, one gate and no edge model."""
     values = yaml.safe_load(config.read_text())

@@ -126,6 +126,30 @@ def test_stop_ends_what_runs_with_all_it_started(processes: StageProcesses, tmp_
     assert processes.run(request(tmp_path, "succeed"), nothing)
 
 
+def test_stop_and_close_do_not_wait_for_a_server_that_is_busy(tmp_path: Path) -> None:
+    busy = StageProcesses()
+    busy.start(lazy=True)
+    servers = [process for process, _ in busy._servers.values()]
+    for server in servers:
+        server.send_signal(signal.SIGSTOP)  # as busy as one in the midst of an import, and for ever
+    caught: list[str] = []
+
+    def run() -> None:
+        with pytest.raises(StageFailedError) as error:
+            busy.run(request(tmp_path, "succeed"), said.append)
+        caught.append(str(error.value))
+
+    said: list[str] = []
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_for(lambda: said == ["waiting for TensorFlow and Beam to load"])
+    busy.stop()
+    thread.join(30)
+    assert caught == ["interrupted"]
+    busy.close()
+    assert all(server.returncode is not None for server in servers)
+
+
 ORPHANS = """
 import sys
 from pathlib import Path
