@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 
 RUNTIME = ("numpy==2.2.6", "ai-edge-litert==2.3.0")
 DATA = "package://tfx/examples/chicago_taxi_pipeline/data/big_tipper_label/data.csv"
-NUM_ROWS = 1000
+NUM_ROWS = 15_002  # all of them: the agreement of any thousand lies between 0.965 and 0.991
 ENCODE = """
 import csv, sys
 import numpy as np
@@ -93,7 +93,7 @@ def device(taxi: Finished, repository: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def examples(taxi: Finished, device: Device) -> tf.Tensor:
-    """The same rows as serialized tf.Examples, string (1000,), with the types that the pipeline found."""
+    """The same rows as serialized tf.Examples, string (15002,), with the types that the pipeline found."""
     spec = tft.TFTransformOutput(str(taxi.folder("Transform", "transform_graph"))).raw_feature_spec()
     return tf.constant([_example(row, {name: feature.dtype for name, feature in spec.items()}) for row in device.rows])
 
@@ -182,11 +182,11 @@ def test_scores_are_those_of_tensorflows_interpreter_on_transformed_rows(device,
 
 
 def test_scores_are_close_to_the_servers(server, examples: tf.Tensor, printed: list[list[str]]) -> None:
-    """Loose: what compression costs is in it, and gated by the pipeline. Measured: a mean of 0.014, and 0.969 alike."""
+    """Loose: what compression costs is in it, and gated by the pipeline. Measured: a mean of 0.013, and 0.982 alike."""
     expected = server.signatures["serving_default"](examples=examples)["scores"].numpy()[:, 1:]
     difference = np.abs(_scores(printed) - expected)
     assert difference.mean() < 0.025
-    assert np.mean((_scores(printed) > 0.5) == (expected > 0.5)) > 0.95
+    assert np.mean((_scores(printed) > 0.5) == (expected > 0.5)) > 0.97
 
 
 def test_raw_model_takes_the_cells_of_the_file_on_the_device(device: Device, printed: list[list[str]], tmp_path) -> None:
