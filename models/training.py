@@ -97,17 +97,22 @@ def fit(
         verbose=2,
     )
     model._steps_per_execution.assign(1)  # for whoever predicts with it: a batch is no iterator of several
-    if not all(map(_is_finite, history.history["loss"])):
+    _check(history, config)
+    return history
+
+
+def _check(history: keras.callbacks.History, config: FitConfig) -> None:
+    losses = history.history
+    if not all(map(_is_finite, losses["loss"])):
         raise ValueError(
-            f"Training diverged: the loss became {history.history['loss'][-1]} in epoch {len(history.history['loss'])}. "
+            f"Training diverged: the loss became {losses['loss'][-1]} in epoch {len(losses['loss'])}. "
             f"Lower `fit.learning_rate` (now {config.learning_rate}) or look for extreme values in the numeric features."
         )
-    if not any(map(_is_finite, history.history["val_loss"])):
+    if not any(map(_is_finite, losses["val_loss"])):
         raise ValueError(
             "The eval loss was never a number, so no epoch is the best. "
             "Look for missing or extreme labels and numeric features in the eval split."
         )
-    return history
 
 
 def _steps_per_execution(

@@ -18,7 +18,7 @@ import tensorflow_transform as tft
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
-from models import datasets, distribution, metrics, training
+from models import datasets, distribution, linear, metrics, training
 from models.heads import Head
 from pipeline.artifacts import keras_model_path, training_report_path
 from preprocessing.features import Feature, Label, encoded_features, transformed_name
@@ -72,10 +72,11 @@ def run_fn(fn_args: FnArgs) -> None:
     Args:
       fn_args: as TFX gives them, with custom_config {"settings": TrainSettings as JSON}.
     """
-    from models import linear, serving  # not at the top: their classes derive from TensorFlow's, and the graph is built without
+    from models import (
+        linear,
+    )  # not at the top, as in _export: derives from TensorFlow's classes, and the graph is built without
 
     settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
-    model_uri = os.path.dirname(fn_args.serving_model_dir.rstrip("/"))
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     spec = settings.example_spec(transform)
     task = importlib.import_module(settings.model_module)
@@ -97,15 +98,10 @@ def run_fn(fn_args: FnArgs) -> None:
         simple = linear.fit(spec.features, head, *datasets.take(sample, linear.most_examples(head)))
         simple_baseline = evaluate(simple.predict, evaluation, settings)
     with seconds.of("export"):
-        classes = class_names(settings.label, transform)
-        serving.export(model, transform, settings.label.column, classes, fn_args.serving_model_dir)
-        fileio.makedirs(os.path.dirname(keras_model_path(model_uri)))
-        serving.save_keras(model, keras_model_path(model_uri))
+        _export(model, transform, settings, fn_args.serving_model_dir)
     report = {
         "strategy": reason,
-        "epochs": len(history.epoch),
-        "loss": [float(value) for value in history.history["loss"]],
-        "eval_loss": [float(value) for value in history.history["val_loss"]],
+        **_course(history),
         "parameters": int(model.count_params()),
         "simple_baseline": simple_baseline,
         "simple_baseline_fit": {"converged": simple.converged, "iterations": simple.num_iterations},
@@ -113,7 +109,29 @@ def run_fn(fn_args: FnArgs) -> None:
         "examples_per_second": round(examples.num_examples * len(history.epoch) / seconds.by_part["fit"], 1),
         "seconds": {part: round(value, 2) for part, value in seconds.by_part.items()},
     }
-    io_utils.write_string_file(training_report_path(model_uri), json.dumps(report, indent=1))
+    io_utils.write_string_file(training_report_path(_model_uri(fn_args.serving_model_dir)), json.dumps(report, indent=1))
+
+
+def _export(model: tf.keras.Model, transform: tft.TFTransformOutput, settings: TrainSettings, serving_model_dir: str) -> None:
+    """Leave the SavedModel for a server and the Keras model for compression."""
+    from models import serving  # not at the top: derives from TensorFlow's classes, and the graph is built without them
+
+    serving.export(model, transform, settings.label.column, class_names(settings.label, transform), serving_model_dir)
+    keras_file = keras_model_path(_model_uri(serving_model_dir))
+    fileio.makedirs(os.path.dirname(keras_file))
+    serving.save_keras(model, keras_file)
+
+
+def _model_uri(serving_model_dir: str) -> str:
+    return os.path.dirname(serving_model_dir.rstrip("/"))
+
+
+def _course(history: tf.keras.callbacks.History) -> dict[str, Any]:
+    return {
+        "epochs": len(history.epoch),
+        "loss": [float(value) for value in history.history["loss"]],
+        "eval_loss": [float(value) for value in history.history["val_loss"]],
+    }
 
 
 def evaluate(

@@ -14,6 +14,9 @@ from pipeline.ingest.source import FOLDER_PATTERNS, base_and_pattern, list_files
 from pipeline.ingest.spans import resolve_span
 from preprocessing.features import Crossed, column_of
 
+# What a CSV file is written with where commas are decimal points.
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
 
 def check_data(config: PipelineConfig) -> None:
     """Look at the files and their columns. A query is not run: what it returns is known when its stage runs.
@@ -50,7 +53,10 @@ def _check_columns(config: PipelineConfig, header: list[str], path: str) -> None
         near = difflib.get_close_matches(column, header, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         lines.append(f"{_used_by(config, column)}: column '{column}' is not in {path}.{hint}")
-    raise ConfigError("\n".join([*lines, f"Its columns: {', '.join(header)}."]))
+    lines.append(f"Its columns: {', '.join(header)}.")
+    if separator := next((name for mark, name in _OTHER_SEPARATORS.items() if len(header) == 1 and mark in header[0]), None):
+        lines.append(f"Are they separated by {separator}? Save the file with commas.")
+    raise ConfigError("\n".join(lines))
 
 
 def _wanted(config: PipelineConfig) -> list[str]:

@@ -205,3 +205,10 @@ def test_a_column_that_splits_must_be_there(good: Path):
 def test_a_query_is_not_run(good: Path):
     values = config(good).model_dump() | {"data": {"kind": "bigquery", "query": "SELECT 1"}}
     assert check_data(PipelineConfig.model_validate(values)) is None
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_a_file_with_other_separators_is_seen_as_such(tmp_path: Path, mark: str, name: str):
+    file = tmp_path / "rows.csv"
+    file.write_text("fare,company,tipped\n1,a,1\n2,b,0\n".replace(",", mark))
+    assert error_of(config(file)).endswith(f"\nAre they separated by {name}? Save the file with commas.")
