@@ -72,10 +72,6 @@ def run_fn(fn_args: FnArgs) -> None:
     Args:
       fn_args: as TFX gives them, with custom_config {"settings": TrainSettings as JSON}.
     """
-    from models import (
-        linear,
-    )  # not at the top, as in _export: derives from TensorFlow's classes, and the graph is built without
-
     settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     spec = settings.example_spec(transform)
