@@ -8,21 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import tensorflow as tf
+from ingested_csv import Records, Row
 
 from pipeline.ingest.ingesting import IngestReport, ingest
 from pipeline.ingest.settings import IngestSettings
-
-Row = Mapping[str, Any]
-
-
-class Records(list):
-    """A writer that keeps the records."""
-
-    def write(self, framed: pa.BinaryArray) -> None:
-        self.extend(frame[12:-4] for frame in framed.to_pylist())
 
 
 @dataclass(frozen=True)
