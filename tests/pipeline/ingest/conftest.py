@@ -1,4 +1,4 @@
-"""Ingesting small files, for every format."""
+"""Small files, and ingesting them, for every format."""
 
 from __future__ import annotations
 
@@ -70,3 +70,15 @@ def ingest_files(tmp_path: Path) -> Callable[..., Ingested]:
         return Ingested(report, writers, [json.loads(line) for line in path.read_text().splitlines()])
 
     return run
+
+
+@pytest.fixture
+def csv_file(tmp_path: Path):
+    """Write bytes to a file and return its path."""
+
+    def write(content: bytes) -> str:
+        path = tmp_path / "data.csv"
+        path.write_bytes(content)
+        return str(path)
+
+    return write
