@@ -31,11 +31,6 @@ Load = Callable[..., CompressionConfig]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "mini.yaml"
-
-
-@pytest.fixture
 def load(path: Path) -> Load:
     """Write a config with a compression section that has a gate unless it is given one, and load that section."""
 

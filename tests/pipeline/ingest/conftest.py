@@ -1,4 +1,4 @@
-"""Ingesting small files, for every format."""
+"""Small files, and ingesting them, for every format."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import tensorflow as tf
+from ingested_csv import Records, Row
 
 from pipeline.ingest.ingesting import IngestReport, ingest
 from pipeline.ingest.settings import IngestSettings
-
-Row = Mapping[str, Any]
-
-
-class Records(list):
-    """A writer that keeps the records."""
-
-    def write(self, framed: pa.BinaryArray) -> None:
-        self.extend(frame[12:-4] for frame in framed.to_pylist())
 
 
 @dataclass(frozen=True)
@@ -79,3 +70,15 @@ def ingest_files(tmp_path: Path) -> Callable[..., Ingested]:
         return Ingested(report, writers, [json.loads(line) for line in path.read_text().splitlines()])
 
     return run
+
+
+@pytest.fixture
+def csv_file(tmp_path: Path):
+    """Write bytes to a file and return its path."""
+
+    def write(content: bytes) -> str:
+        path = tmp_path / "data.csv"
+        path.write_bytes(content)
+        return str(path)
+
+    return write

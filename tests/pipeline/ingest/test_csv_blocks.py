@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
-import tensorflow as tf
+from csv_rows import bad_rows, rows_of
 
 from pipeline.errors import DataError
 from pipeline.ingest import csv_blocks
 from pipeline.ingest.blocks import BadRow
 from pipeline.ingest.csv_blocks import read_blocks, read_header
-from pipeline.ingest.source import base_and_pattern
-
-
-@pytest.fixture
-def csv_file(tmp_path: Path):
-    """Write bytes to a file and return its path."""
-
-    def write(content: bytes) -> str:
-        path = tmp_path / "data.csv"
-        path.write_bytes(content)
-        return str(path)
-
-    return write
-
-
-def rows_of(path: str) -> dict[int, tuple[bytes, ...]]:
-    """Return {row number: cells}."""
-    return {
-        int(number): cells
-        for block in read_blocks(path)
-        for number, cells in zip(
-            block.rows, zip(*(column.to_pylist() for column in block.batch.columns), strict=True), strict=True
-        )
-    }
-
-
-def bad_rows(path: str) -> list[BadRow]:
-    return [bad for block in read_blocks(path) for bad in block.bad]
 
 
 @pytest.mark.parametrize(
@@ -251,102 +220,3 @@ def test_a_reader_can_be_dropped_half_way(csv_file, repository: Path):
         check=False,
     )
     assert done.stdout == "done\n", done.stderr
-
-
-@pytest.fixture
-def remote_file():
-    """A file on TensorFlow's in-memory file system: read as gs:// is."""
-    path = "ram://ingest-test/data.csv"
-    tf.io.gfile.makedirs("ram://ingest-test")
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(b'a,b\n1,"x\ny"\n2\n' + b"3,z\n" * 50)
-    yield path
-    tf.io.gfile.rmtree("ram://ingest-test")
-
-
-def test_remote_files_are_read_like_local_ones(remote_file: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 32)
-    assert read_header(remote_file) == ["a", "b"]
-    assert rows_of(remote_file) == {2: (b"1", b"x\ny"), **dict.fromkeys(range(4, 54), (b"3", b"z"))}
-    assert [(bad.row, bad.text) for bad in bad_rows(remote_file)] == [(3, "2")]
-
-
-def test_a_remote_reader_can_be_dropped_half_way(remote_file: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 32)
-    for _ in range(20):
-        blocks = read_blocks(remote_file)
-        assert next(blocks).rows[0] == 2
-        blocks.close()
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_a_remote_reader_that_is_dropped_does_not_read_to_the_end(
-    remote_file: str, suffix: str, monkeypatch: pytest.MonkeyPatch
-):
-    """It has to wait for pyarrow, which would go on for as long as the file does."""
-    lines = b"".join(b"%s,1\n" % os.urandom(30).hex().encode() for _ in range(400_000))
-    path = f"{remote_file}{suffix}"
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(gzip.compress(b"a,b\n" + lines, 1) if suffix else b"a,b\n" + lines)
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 1 << 16)
-    num_read = []
-    read = tf.io.gfile.GFile.read
-
-    def counted(self: tf.io.gfile.GFile, size_bytes: int) -> bytes:
-        content = read(self, size_bytes)
-        num_read.append(len(content))
-        return content
-
-    monkeypatch.setattr(tf.io.gfile.GFile, "read", counted)
-    blocks = read_blocks(path)
-    next(blocks)
-    blocks.close()
-    assert 0 < sum(num_read) < tf.io.gfile.stat(path).length / 2
-
-
-COMPRESS = {
-    ".gz": gzip.compress,
-    ".bz2": bz2.compress,
-    ".zst": lambda content: pa.compress(content, "zstd", asbytes=True),
-}
-
-
-@pytest.mark.parametrize("suffix", COMPRESS)
-def test_compressed_file_holds_what_it_was_made_of(csv_file, tmp_path: Path, suffix: str):
-    content = b"a,b\n" + b"".join(b'%d,"x, %d\n"\n' % (i, i) for i in range(5000))
-    path = tmp_path / f"data.csv{suffix}"
-    path.write_bytes(COMPRESS[suffix](content))
-    assert read_header(str(path)) == ["a", "b"]
-    assert rows_of(str(path)) == rows_of(csv_file(content))
-    assert len(rows_of(str(path))) == 5000
-
-
-def test_quote_that_is_never_closed_is_noticed_in_a_compressed_file(tmp_path: Path):
-    path = tmp_path / "data.csv.gz"
-    path.write_bytes(gzip.compress(b'a,b\n1,2\n3,"4\n5,6\n'))
-    with pytest.raises(DataError, match="row 3: a quote is never closed"):
-        rows_of(str(path))
-
-
-def test_file_that_is_not_compressed_as_its_name_says_is_an_error(tmp_path: Path):
-    path = tmp_path / "data.csv.gz"
-    path.write_bytes(b"a,b\n1,2\n")
-    with pytest.raises(DataError, match=r"data\.csv\.gz cannot be read: .* Is it whole, and compressed as its name says\?$"):
-        read_header(str(path))
-
-
-def test_compressed_file_that_is_cut_off_is_an_error(tmp_path: Path):
-    random = os.urandom(3 << 20).hex().encode()
-    lines = b"\n".join(random[i : i + 50] + b",1" for i in range(0, len(random), 50))
-    path = tmp_path / "data.csv.gz"
-    path.write_bytes(gzip.compress(b"a,b\n" + lines)[: 2 << 20])
-    assert read_header(str(path)) == ["a", "b"]
-    with pytest.raises(DataError, match=r"data\.csv\.gz cannot be read"):
-        rows_of(str(path))
-
-
-@pytest.mark.parametrize(("names", "pattern"), [(["a.csv", "b.csv.gz"], "*.csv"), (["b.csv.gz"], "*.csv.gz"), ([], "*.csv")])
-def test_folder_of_compressed_files_is_read_as_such(tmp_path: Path, names: list[str], pattern: str):
-    for name in names:
-        (tmp_path / name).touch()
-    assert base_and_pattern(str(tmp_path)) == (str(tmp_path), pattern)
