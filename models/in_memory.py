@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 _AHEAD = 4  # batches that are cut while others are computed with
+_ALIGNMENT = 64  # bytes, of what TensorFlow's kernels take
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Split:
-    """All examples of a split. Its first dataset copies them into tensors, which all its datasets share.
+    """All examples of a split, in arrays whose memory the tensors of its datasets share.
 
     Attributes:
       blocks: the features, one block for each dtype.
@@ -68,7 +70,7 @@ class Split:
     @functools.cached_property
     def _tensors(self) -> tuple[list[tf.Tensor], tf.Tensor]:
         with tf.device("/CPU:0"):
-            return [tf.constant(block.values) for block in self.blocks], tf.constant(self.labels)
+            return [_tensor(block.values) for block in self.blocks], _tensor(self.labels)
 
     def _cutter(self) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
         columns, labels = self._tensors
@@ -98,28 +100,48 @@ def load(batches: tf.data.Dataset, max_bytes: int) -> Split | None:
 
     Args:
       batches: ({name: (batch, width)}, label (batch, 1)), int32 or float32 each.
-      max_bytes: of all tensors together; for a moment twice as much is held.
+      max_bytes: of all tensors together.
 
     Returns:
       The split; None where it has more bytes, or no example.
     """
     kinds: dict[tf.DType, list[str]] = {}
-    features, _ = batches.element_spec
+    features, label = batches.element_spec
     for name, tensor in features.items():
         kinds.setdefault(tensor.dtype, []).append(name)
-    parts, labels, num_bytes = [], [], 0
-    for values, label in batches.as_numpy_iterator():
-        parts.append([np.concatenate([values[name] for name in names], axis=1) for names in kinds.values()])
-        labels.append(label)
-        num_bytes += label.nbytes + sum(part.nbytes for part in parts[-1])
-        if num_bytes > max_bytes:
+    widths = {name: int(tensor.shape[1]) for name, tensor in features.items()}
+    columns = [(kind, sum(widths[name] for name in names)) for kind, names in kinds.items()] + [(label.dtype, 1)]
+    max_examples = max_bytes // sum(kind.size * width for kind, width in columns)
+    tables = [_table(max_examples, width, kind.as_numpy_dtype) for kind, width in columns]
+
+    def side_by_side(features: dict[str, tf.Tensor], label: tf.Tensor) -> list[tf.Tensor]:
+        return [tf.concat([features[name] for name in names], axis=1) for names in kinds.values()] + [label]
+
+    number = 0
+    for parts in batches.map(side_by_side, num_parallel_calls=tf.data.AUTOTUNE).prefetch(_AHEAD).as_numpy_iterator():
+        start, number = number, number + len(parts[0])
+        if number > max_examples:
             return None
-    if not labels:
+        for table, part in zip(tables, parts, strict=True):
+            table[start:number] = part
+    if not number:
         return None
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    widths = {name: int(features[name].shape[1]) for name in features}
     blocks = [
-        Block(tuple(names), tuple(widths[name] for name in names), values)
-        for names, values in zip(kinds.values(), columns, strict=True)
+        Block(tuple(names), tuple(widths[name] for name in names), table[:number])
+        for names, table in zip(kinds.values(), tables, strict=False)
     ]
-    return Split(tuple(blocks), np.concatenate(labels))
+    return Split(tuple(blocks), tables[-1][:number])
+
+
+def _table(num_rows: int, num_columns: int, dtype: type[np.generic]) -> np.ndarray:
+    """Return an array of which only what is written to takes memory."""
+    num_bytes = max(1, num_rows * num_columns * np.dtype(dtype).itemsize)
+    pages = mmap.mmap(-1, num_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype, num_rows * num_columns).reshape(num_rows, num_columns)
+
+
+def _tensor(values: np.ndarray) -> tf.Tensor:
+    """Return a tensor that shares the memory of an array, or a copy where TensorFlow asks for another alignment."""
+    if values.ctypes.data % _ALIGNMENT:
+        return tf.constant(values)
+    return tf.experimental.dlpack.from_dlpack(values.__dlpack__())

@@ -58,6 +58,8 @@ def quarantine_path(examples_uri: str) -> str:
 # In the folder of a split; TFX's names.
 STATISTICS_FILE = "FeatureStats.pb"
 ANOMALIES_FILE = "SchemaDiff.pb"
+# In the folder of a schema; TFX's name.
+SCHEMA_FILE = "schema.pbtxt"
 
 GATES_FILE = "gates.json"
 EDGE_REPORT_FILE = "report.json"

@@ -16,6 +16,8 @@ from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
 from tensorflow_model_analysis.version import VERSION
 from tfx.dsl.io import fileio
 
+from pipeline.ingest.tfrecord_blocks import read_records
+
 METRICS_FILE, CONFIG_FILE = "metrics-00000-of-00001.tfrecord", "eval_config.json"
 
 SliceKey = tuple[tuple[str, Any], ...]
@@ -96,5 +98,5 @@ def _records(folder: str) -> Iterator[metrics_for_slice_pb2.MetricsForSlice]:
     files = sorted(fileio.glob(os.path.join(folder, "metrics-*-of-*")))
     if not files:
         raise FileNotFoundError(f"No metrics in {folder}: it holds no evaluation.")
-    for record in tf.data.TFRecordDataset(files).as_numpy_iterator():
-        yield metrics_for_slice_pb2.MetricsForSlice.FromString(record)
+    for file in files:
+        yield from map(metrics_for_slice_pb2.MetricsForSlice.FromString, read_records(file))

@@ -8,6 +8,8 @@ import shutil
 import uuid
 from pathlib import Path
 
+from tfx.dsl.io import fileio
+
 from pipeline.ingest.source import is_remote
 
 # What readers look for to decide that a version is complete: on storage without renames these go last.
@@ -55,20 +57,19 @@ def _publish_local(source: str, destination: Path, version: int) -> str:
 def _publish_remote(source: str, target: str) -> str:
     files = sorted(_files(source), key=lambda name: (name in LAST_FILES, name))
     for name in files:
-        _gfile().makedirs(os.path.dirname(f"{target}/{name}"))
-        _gfile().copy(os.path.join(source, name), f"{target}/{name}")
+        fileio.makedirs(os.path.dirname(f"{target}/{name}"))
+        fileio.copy(os.path.join(source, name), f"{target}/{name}")
     return target
 
 
 def _versions(destination: str) -> list[int]:
-    gfile = _gfile()
-    names = gfile.listdir(destination) if gfile.isdir(destination) else []
+    names = fileio.listdir(destination) if fileio.isdir(destination) else []
     return [int(name.rstrip("/")) for name in names if name.rstrip("/").isdigit()]
 
 
 def _files(folder: str) -> list[str]:
     found = []
-    for parent, _, names in _gfile().walk(folder):
+    for parent, _, names in fileio.walk(folder):
         found += [os.path.relpath(os.path.join(parent, name), folder) for name in names]
     return sorted(found)
 
@@ -76,7 +77,7 @@ def _files(folder: str) -> list[str]:
 def _digest(folder: str) -> str:
     digest = hashlib.sha256()
     for name in _files(folder):
-        with _gfile().GFile(os.path.join(folder, name), "rb") as file:
+        with fileio.open(os.path.join(folder, name), "rb") as file:
             content = file.read()
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
@@ -84,9 +85,3 @@ def _digest(folder: str) -> str:
 
 def _join(destination: str, version: int) -> str:
     return f"{destination.rstrip('/')}/{version}"
-
-
-def _gfile():
-    import tensorflow as tf
-
-    return tf.io.gfile

@@ -7,9 +7,11 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
 from tfx.utils import io_utils
 
+from pipeline.artifacts import SCHEMA_FILE
+
 
 @component
 def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str], code_digest: Parameter[str]):
     """Write the schema where TFX components look for it."""
     del code_digest  # part of the cache key
-    io_utils.write_string_file(os.path.join(schema.uri, "schema.pbtxt"), text)
+    io_utils.write_string_file(os.path.join(schema.uri, SCHEMA_FILE), text)

@@ -1,7 +1,7 @@
 """TFX's own components with their executors named, not imported: a graph is built without what only a running stage needs.
 
-The specifications and the executors are TFX's. What is left out are the classes between them, whose modules import the
-executors, and with them TensorFlow, Beam and TFDV.
+The specifications are TFX's. What is left out are its classes, whose modules import TFX's executors, and with them TensorFlow,
+Beam and TFDV.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Trainer(base_component.BaseComponent):
     """Calls a `run_fn` by its dotted name."""
 
     SPEC_CLASS = standard_component_specs.TrainerSpec
-    EXECUTOR_SPEC = ExecutorByPath("tfx.components.trainer.executor.GenericExecutor")
+    EXECUTOR_SPEC = ExecutorByPath("pipeline.components.trainer_executor.Executor")
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class SchemaGen(base_component.BaseComponent):
     """Infers a schema from statistics, without shapes."""
 
     SPEC_CLASS = standard_component_specs.SchemaGenSpec
-    EXECUTOR_SPEC = ExecutorByPath("tfx.components.schema_gen.executor.Executor")
+    EXECUTOR_SPEC = ExecutorByPath("pipeline.components.schema_gen_executor.Executor")
 
     def __init__(self, statistics: channel.Channel):
         """Infer from the statistics of the training split."""

@@ -24,8 +24,8 @@ from pipeline.artifacts import keras_model_path, training_report_path
 from preprocessing.features import Feature, Label, encoded_features, transformed_name
 from preprocessing.labels import class_names
 
-if TYPE_CHECKING:  # imports Beam, and the graph is built without it
-    from tfx.components.trainer.fn_args_utils import FnArgs
+if TYPE_CHECKING:
+    from pipeline.components.trainer_executor import FnArgs
 
 # Larger than for training: nothing is learned from a batch, and each costs a call.
 EVALUATION_BATCH_SIZE = 4096
@@ -70,7 +70,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """Train the model and the simple baseline; leave a SavedModel, a Keras model and a report in the Model artifact.
 
     Args:
-      fn_args: as TFX gives them, with custom_config {"settings": TrainSettings as JSON}.
+      fn_args: TFX's, or those of them that ours has, with custom_config {"settings": TrainSettings as JSON}.
     """
     settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)

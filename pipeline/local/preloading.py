@@ -15,7 +15,7 @@ class Step:
     """A part of the imports.
 
     Attributes:
-      stages: modules of executors that can run once this step is through; those of no step wait for the last.
+      stages: modules of executors that can run once this step is through.
       modules: what else is imported.
       before: is called first.
     """
@@ -37,7 +37,7 @@ class Step:
 
 _EVERY_STAGE = ("pipeline.artifacts", "tfx.orchestration.portable.python_executor_operator")
 
-# Looks at raw data, without TensorFlow.
+# Looks at raw data, and moves finished models, without TensorFlow.
 LIGHT = (
     Step(("pipeline.components.example_gen_executor",), _EVERY_STAGE),
     Step(before=lean_imports.read_beam),  # TFDV's statistics import it
@@ -46,10 +46,12 @@ LIGHT = (
             "pipeline.components.statistics_gen",
             "pipeline.components.example_validator_executor",
             "pipeline.components.schema",
+            "pipeline.components.schema_gen_executor",
             "pipeline.components.data_gate",
         ),
         ("pipeline.columnar.statistics",),
     ),
+    Step(("pipeline.components.model_gate", "pipeline.components.publisher"), ("pipeline.evaluation",)),
 )
 HEAVY = (
     Step(before=lean_imports.read_tensorflow),
@@ -57,9 +59,8 @@ HEAVY = (
         ("pipeline.components.transform",),
         (*_EVERY_STAGE, "pipeline.columnar.transforming", "pipeline.entrypoints.transforming", "preprocessing.tabular"),
     ),
-    Step(before=lean_imports.read_beam),  # TFX's Trainer imports it
     Step(
-        ("tfx.components.trainer.executor",),
+        ("pipeline.components.trainer_executor",),
         (
             "pipeline.entrypoints.training",
             "models.tabular",
@@ -71,15 +72,10 @@ HEAVY = (
         ),
     ),
     Step(
-        modules=(
-            "pipeline.components.evaluator",
-            "pipeline.columnar.evaluating",
-            "pipeline.components.model_gate",
-            "pipeline.evaluation",
-            "pipeline.components.publisher",
-            "pipeline.components.compressor_executor",
-            "tfx.orchestration.portable.beam_executor_operator",
-        )
+        ("pipeline.components.evaluator", "pipeline.components.compressor_executor"),
+        ("pipeline.columnar.evaluating", "pipeline.evaluation", "pandas"),  # which pyarrow asks for
     ),
 )
+# For stages on Beam that none of the steps names, TFX's own. Others do without it: it takes seconds, and memory.
+ON_BEAM = Step(before=lean_imports.read_beam, modules=("tfx.orchestration.portable.beam_executor_operator",))
 LIGHT_STAGES = frozenset(module for step in LIGHT for module in step.stages)

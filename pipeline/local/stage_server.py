@@ -33,7 +33,7 @@ from typing import Any, NoReturn
 
 from pipeline import lean_imports, progress
 from pipeline.local.causes import cause_of
-from pipeline.local.preloading import HEAVY, LIGHT, Step
+from pipeline.local.preloading import HEAVY, LIGHT, ON_BEAM, Step
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,20 @@ class _Server:
     def serve(self) -> NoReturn:
         while True:
             self._start_all()  # what the last import made possible
-            self._listen(timeout=0 if self._steps else None)
+            self._listen(timeout=0 if self._steps or self._waiting else None)
             self._start_all()
             if self._steps:
-                step = self._steps.pop(0)
-                step.take()
-                self._able.update(step.stages)
-                gc.collect()
-                gc.freeze()  # nothing that children share is touched by their garbage collectors
+                self._take(self._steps.pop(0))
+            elif self._waiting:
+                if any(request.on_beam for request, _ in self._waiting):
+                    self._take(ON_BEAM)
+                self._able.update(request.module for request, _ in self._waiting)
+
+    def _take(self, step: Step) -> None:
+        step.take()
+        self._able.update(step.stages)
+        gc.collect()
+        gc.freeze()  # nothing that children share is touched by their garbage collectors
 
     def _listen(self, timeout: float | None) -> None:
         ready, _, _ = select.select([self._control.fileno(), self._woken], [], [], timeout)
@@ -113,7 +119,7 @@ class _Server:
     def _start_all(self) -> None:
         """Start what waits and can run by now."""
         for request, channel in list(self._waiting):
-            if not self._steps or request.module in self._able:
+            if request.module in self._able:
                 self._waiting.remove((request, channel))
                 self._start(request, channel)
 

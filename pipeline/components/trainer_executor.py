@@ -1,0 +1,70 @@
+"""What TFX's Trainer does for a `run_fn`, in a process that has no Beam.
+
+TFX's executor imports TFXIO, and Beam with that, for a data accessor which nobody here reads.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.proto import trainer_pb2
+from tfx.types import artifact_utils
+from tfx.utils import json_utils, path_utils, proto_utils
+
+
+@dataclass(frozen=True)
+class FnArgs:
+    """What a `run_fn` is told, by the names that TFX has for it.
+
+    Attributes:
+      train_files: patterns of TFRecord files to train on.
+      eval_files: of those to evaluate on.
+      transform_graph_path: of the graph that made them.
+      serving_model_dir: where the SavedModel goes.
+      model_run_dir: where logs go.
+      custom_config: of the component.
+    """
+
+    train_files: Sequence[str]
+    eval_files: Sequence[str]
+    transform_graph_path: str
+    serving_model_dir: str
+    model_run_dir: str
+    custom_config: dict[str, Any]
+
+
+class Executor(base_executor.BaseExecutor):
+    """Calls the function that the property `run_fn` names."""
+
+    def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:
+        """Train.
+
+        Raises:
+          RuntimeError: the function left no model.
+        """
+        train, evaluation = trainer_pb2.TrainArgs(), trainer_pb2.EvalArgs()
+        proto_utils.json_to_proto(exec_properties["train_args"], train)
+        proto_utils.json_to_proto(exec_properties["eval_args"], evaluation)
+        examples, model = input_dict["examples"], artifact_utils.get_single_uri(output_dict["model"])
+        args = FnArgs(
+            _patterns(examples, train.splits),
+            _patterns(examples, evaluation.splits),
+            artifact_utils.get_single_uri(input_dict["transform_graph"]),
+            path_utils.serving_model_dir(model),
+            artifact_utils.get_single_uri(output_dict["model_run"]),
+            json_utils.loads(exec_properties["custom_config"]),
+        )
+        module, _, function = exec_properties["run_fn"].rpartition(".")
+        getattr(importlib.import_module(module), function)(args)
+        if not fileio.exists(args.serving_model_dir):
+            raise RuntimeError(f"{exec_properties['run_fn']} left no model in {args.serving_model_dir}.")
+
+
+def _patterns(examples: list[Any], splits: Sequence[str]) -> list[str]:
+    return [os.path.join(uri, "*") for split in splits for uri in artifact_utils.get_split_uris(examples, split)]
