@@ -38,7 +38,7 @@ def code_digest(*modules: str | ModuleType) -> str:
             if path is None:
                 raise ValueError(f"'{name}' is no module of this project ({', '.join(PACKAGES)}).")
             found[name] = path.read_bytes()
-            pending += [imported for imported in _imports(name, path) if imported not in found]
+            pending += [imported for imported in _imports(name, path, found[name]) if imported not in found]
     digest = hashlib.sha256(library_versions().encode())
     for name, source in sorted(found.items()):
         digest.update(name.encode() + b"\0" + hashlib.sha256(source).digest())
@@ -69,10 +69,15 @@ def _file_of(name: str) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
-def _imports(module: str, path: Path) -> Iterator[str]:
-    """Yield the project modules that a file imports, wherever in it."""
+@functools.cache
+def _imports(module: str, path: Path, source: bytes) -> tuple[str, ...]:
+    """Return the project modules that a file of this content imports, wherever in it."""
+    return tuple(dict.fromkeys(_imported(module, path, source)))
+
+
+def _imported(module: str, path: Path, source: bytes) -> Iterator[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             candidates = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -4,7 +4,7 @@
 almost every module of TFX imports something below it. Here the package stays unread until somebody asks for one of its
 names; modules below it, such as `tfx.components.pusher.component`, are imported as ever.
 
-TensorFlow, Keras, TensorFlow Transform and TFMA are read when the first of their names is used, not where `import` stands: a
+TensorFlow, Keras, TensorFlow Transform, TFMA and others are read when the first of their names is used, not where `import` stands: a
 config is read, and its mistakes are told, without the seconds they take.
 
 A process that runs no stage itself, but builds the graph and keeps the books, goes further (`orchestrating`): it does with the
@@ -26,15 +26,21 @@ _PACKAGE = "tfx.components"
 _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow_transform")
 # Packages of which modules are of use without the rest: protocol buffers, statistics, coders.
 _PARTLY_USED = ("tensorflow_model_analysis", "tensorflow_data_validation", "tfx_bsl")
+# What TFX imports for stages in containers, for labels on Beam's jobs, and to see whether it is there.
+_RARELY_USED = ("docker", "tfx.utils.telemetry_utils", "setuptools")
+# What Keras would take arrays and frames of and TensorFlow asks for the machines of a cluster on Compute Engine.
+_NOT_FOR_MODELS = ("scipy", "pandas", "googleapiclient")
 # What Beam and Google's clients import where it is there, for notebooks and for MongoDB.
 _NOT_FOR_STAGES = ("ipywidgets", "IPython", "pymongo")
+_FOR_CLOUDS = ("google.api_core", "google.cloud.bigquery", "google.cloud.pubsub", "google.cloud.storage", "apitools", "hdfs")
 
 
 def install() -> None:
     """Make imports lean in this process, from now on; what is imported already stays as it is."""
     # tf.keras is tf_keras everywhere in this project; without this TensorFlow imports Keras 3 as well.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    for name in (*_LIBRARIES, *_PARTLY_USED, _PACKAGE):
+    importlib.import_module("tfx.utils")
+    for name in (*_LIBRARIES, *_PARTLY_USED, *_RARELY_USED, _PACKAGE):
         if name not in sys.modules:
             _postpone(name)
     for name in _LIBRARIES:
@@ -64,14 +70,20 @@ def orchestrating() -> None:
 
 def read_tensorflow() -> None:
     """Read TensorFlow, Keras and TensorFlow Transform, for a process that will need them."""
-    with _all_missing("scipy", "pandas"):  # of which Keras would take arrays and frames too
+    with _all_missing(*_NOT_FOR_MODELS):
         for name in _LIBRARIES:
             getattr(sys.modules[name], "__path__", None)
 
 
 def read_beam() -> None:
-    """Read Beam, for a process that will need it, but for what it takes from notebooks."""
+    """Read Beam, for a process that will run it, but for what it takes from notebooks."""
     with _all_missing(*_NOT_FOR_STAGES):
+        importlib.import_module("apache_beam")
+
+
+def read_beam_classes() -> None:
+    """Read Beam, for a process that never runs it but imports what derives from its classes: without clients of clouds."""
+    with _all_missing(*_NOT_FOR_STAGES, *_FOR_CLOUDS):
         importlib.import_module("apache_beam")
 
 

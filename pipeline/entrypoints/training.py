@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,14 +86,21 @@ def run_fn(fn_args: FnArgs) -> None:
         train = examples.dataset(settings.fit.batch_size, shuffle_seed=settings.fit.seed)
         evaluation = datasets.read(_glob(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
         head = settings.fitted_head(transform, examples.dataset(EVALUATION_BATCH_SIZE))
-    with seconds.of("fit"):
-        with strategy.scope():
-            model = task.build(task.Config.model_validate(settings.model), spec.features, head)
-        history = training.fit(model, head.loss, train, evaluation, settings.fit, [training.tensorboard(fn_args.model_run_dir)])
-    with seconds.of("baseline"):
-        sample = examples.dataset(EVALUATION_BATCH_SIZE, shuffle_seed=settings.fit.seed)
-        simple = linear.fit(spec.features, head, *datasets.take(sample, linear.most_examples(head)))
-        simple_baseline = evaluate(simple.predict, evaluation, settings)
+
+    def fit_simple() -> tuple[linear.LinearModel, dict[str, float]]:
+        with seconds.of("baseline"):
+            sample = examples.dataset(EVALUATION_BATCH_SIZE, shuffle_seed=settings.fit.seed)
+            simple = linear.fit(spec.features, head, *datasets.take(sample, linear.most_examples(head)))
+            return simple, evaluate(simple.predict, evaluation, settings)
+
+    with ThreadPoolExecutor(1, "baseline") as beside:  # Python is busy tracing the model's graph, NumPy is not
+        waiting = beside.submit(fit_simple)
+        with seconds.of("fit"):
+            with strategy.scope():
+                model = task.build(task.Config.model_validate(settings.model), spec.features, head)
+            logs = [training.tensorboard(fn_args.model_run_dir)]
+            history = training.fit(model, head.loss, train, evaluation, settings.fit, logs)
+        simple, simple_baseline = waiting.result()
     with seconds.of("export"):
         _export(model, transform, settings, fn_args.serving_model_dir)
     report = {
