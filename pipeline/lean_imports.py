@@ -4,8 +4,8 @@
 almost every module of TFX imports something below it. Here the package stays unread until somebody asks for one of its
 names; modules below it, such as `tfx.components.pusher.component`, are imported as ever.
 
-TensorFlow, Keras, TensorFlow Transform, TFMA and others are read when the first of their names is used, not where `import` stands: a
-config is read, and its mistakes are told, without the seconds they take.
+TensorFlow, Keras, TensorFlow Transform, TFMA and others are read when the first of their names is used, not where `import`
+stands: a config is read, and its mistakes are told, without the seconds they take.
 
 A process that runs no stage itself, but builds the graph and keeps the books, goes further (`orchestrating`): it does with the
 protocol buffers of TensorFlow, TFMA and TFDV, and with what TFX does where Beam is not installed.
