@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 # A simple model learns nothing more from more examples; with many classes each costs more.
-MOST_EXAMPLES, MOST_SCORES = 100_000, 20_000_000
+MOST_EXAMPLES, MOST_SCORES = 200_000, 20_000_000
 PENALTY = 1.0  # half of it times the squared weights is added to the sum of the losses: `C=1` in scikit-learn
 
 _CHUNK_SCORES, _TOLERANCE = 2_000_000, 1e-5
@@ -34,7 +34,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def most_examples(head: Head) -> int:
-    """Return how many training examples are enough: 100,000, and fewer from 200 classes on."""
+    """Return how many training examples are enough: 200,000, and fewer from 100 classes on."""
     return min(MOST_EXAMPLES, MOST_SCORES // head.units)
 
 

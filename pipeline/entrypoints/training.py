@@ -86,34 +86,45 @@ def run_fn(fn_args: FnArgs) -> None:
         train = examples.dataset(settings.fit.batch_size, shuffle_seed=settings.fit.seed)
         evaluation = datasets.read(_glob(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
         head = settings.fitted_head(transform, examples.dataset(EVALUATION_BATCH_SIZE))
-
-    def fit_simple() -> tuple[linear.LinearModel, dict[str, float]]:
-        with seconds.of("baseline"):
-            sample = examples.dataset(EVALUATION_BATCH_SIZE, shuffle_seed=settings.fit.seed)
-            simple = linear.fit(spec.features, head, *datasets.take(sample, linear.most_examples(head)))
-            return simple, evaluate(simple.predict, evaluation, settings)
-
-    with ThreadPoolExecutor(1, "baseline") as beside:  # Python is busy tracing the model's graph, NumPy is not
-        waiting = beside.submit(fit_simple)
+    # Beside each other: while Python traces the model's graph, NumPy has the baseline to solve.
+    with ThreadPoolExecutor(1, "baseline") as beside:
+        waiting = beside.submit(_fit_baseline, examples, evaluation, head, spec, settings, seconds)
         with seconds.of("fit"):
             with strategy.scope():
                 model = task.build(task.Config.model_validate(settings.model), spec.features, head)
             logs = [training.tensorboard(fn_args.model_run_dir)]
             history = training.fit(model, head.loss, train, evaluation, settings.fit, logs)
-        simple, simple_baseline = waiting.result()
+        baseline = waiting.result()
     with seconds.of("export"):
         _export(model, transform, settings, fn_args.serving_model_dir)
     report = {
         "strategy": reason,
         **_course(history),
         "parameters": int(model.count_params()),
-        "simple_baseline": simple_baseline,
-        "simple_baseline_fit": {"converged": simple.converged, "iterations": simple.num_iterations},
+        **baseline,
         "examples": examples.num_examples,
         "examples_per_second": round(examples.num_examples * len(history.epoch) / seconds.by_part["fit"], 1),
         "seconds": {part: round(value, 2) for part, value in seconds.by_part.items()},
     }
     io_utils.write_string_file(training_report_path(_model_uri(fn_args.serving_model_dir)), json.dumps(report, indent=1))
+
+
+def _fit_baseline(
+    examples: datasets.Examples,
+    evaluation: tf.data.Dataset,
+    head: Head,
+    spec: datasets.ExampleSpec,
+    settings: TrainSettings,
+    seconds: _Seconds,
+) -> dict[str, Any]:
+    """Fit the simple baseline; return its part of the report."""
+    with seconds.of("baseline"):
+        sample = examples.dataset(EVALUATION_BATCH_SIZE, shuffle_seed=settings.fit.seed)
+        simple = linear.fit(spec.features, head, *datasets.take(sample, linear.most_examples(head)))
+        return {
+            "simple_baseline": evaluate(simple.predict, evaluation, settings),
+            "simple_baseline_fit": {"converged": simple.converged, "iterations": simple.num_iterations},
+        }
 
 
 def _export(model: tf.keras.Model, transform: tft.TFTransformOutput, settings: TrainSettings, serving_model_dir: str) -> None:
