@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import in_memory
+from models.autograph import leave_alone
 from preprocessing.features import EncodedFeature
 
 
@@ -67,6 +68,7 @@ def load(files: Sequence[str], spec: ExampleSpec, memory_bytes: int = MEMORY_BYT
     Raises:
       ValueError: no files, or gzipped and plain ones.
     """
+    leave_alone()
     if not files:
         raise ValueError("No transformed examples to read: the list of files is empty.")
     if len({file.endswith(".gz") for file in files}) > 1:

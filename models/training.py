@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from models import steps
-from models.autograph import leave_keras_alone
+from models.autograph import leave_alone
 
 _MOST_STEPS = 32  # per call of the training step: what a call costs is no longer seen beside so many
 
@@ -76,7 +76,7 @@ def fit(
     Raises:
       ValueError: the loss is not a number, with what to try.
     """
-    leave_keras_alone()
+    leave_alone()
     steps_per_execution = _steps_per_execution(config, (train, evaluation), callbacks)
     if steps_per_execution > 1:
         train, evaluation = _counted(train), _counted(evaluation)

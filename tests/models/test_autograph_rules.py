@@ -9,8 +9,8 @@ import tf_keras as keras
 from tensorflow.python.autograph.core import config
 from tensorflow.python.autograph.impl import conversion
 
-from models import training
-from models.autograph import leave_keras_alone
+from models import datasets, in_memory, optimizers, training
+from models.autograph import leave_alone
 from models.heads import Head
 
 
@@ -33,12 +33,12 @@ class Powers(keras.layers.Layer):
 
 @pytest.fixture(autouse=True)
 def rules():
-    leave_keras_alone()
+    leave_alone()
 
 
 def test_rules_are_added_once():
     before = config.CONVERSION_RULES
-    leave_keras_alone()
+    leave_alone()
     assert before == config.CONVERSION_RULES
     assert [str(rule) for rule in before].count("DoNotConvert rule for tf_keras") == 1
 
@@ -47,6 +47,12 @@ def test_keras_layers_are_not_converted_but_the_training_loop_is():
     assert conversion.is_allowlisted(keras.layers.Dense.call)
     assert not conversion.is_allowlisted(keras.Model.make_train_function)
     assert not conversion.is_allowlisted(Powers.call)
+
+
+def test_reading_and_optimizers_are_not_converted():
+    assert conversion.is_allowlisted(optimizers.AdamW.aggregate_gradients)
+    assert conversion.is_allowlisted(in_memory.Split.dataset)
+    assert conversion.is_allowlisted(datasets.load)
 
 
 def test_layer_that_loops_and_branches_on_tensors_still_computes_in_a_graph():
