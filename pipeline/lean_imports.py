@@ -28,7 +28,7 @@ _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow_transform")
 _PARTLY_USED = ("tensorflow_model_analysis", "tensorflow_data_validation", "tfx_bsl")
 # What TFX imports for stages in containers, for labels on Beam's jobs, and to see whether it is there.
 _RARELY_USED = ("docker", "tfx.utils.telemetry_utils", "setuptools")
-# What Keras would take arrays and frames of and TensorFlow asks for the machines of a cluster on Compute Engine.
+# What Keras would take arrays and frames of, and TensorFlow finds machines of Compute Engine and TPUs by their names with.
 _NOT_FOR_MODELS = ("scipy", "pandas", "googleapiclient")
 # What Beam and Google's clients import where it is there, for notebooks and for MongoDB.
 _NOT_FOR_STAGES = ("ipywidgets", "IPython", "pymongo")
