@@ -23,6 +23,7 @@ from pipeline.components import (
     model_gate,
     publisher,
     schema,
+    schema_gen,
     statistics_gen,
 )
 from pipeline.components import evaluator as evaluator_component
@@ -35,7 +36,8 @@ from pipeline.components.example_validator import ColumnarExampleValidator
 from pipeline.components.model_gate import ModelGate
 from pipeline.components.publisher import EdgePusher
 from pipeline.components.schema import CuratedSchema
-from pipeline.components.standard import ExampleValidator, SchemaGen, Trainer
+from pipeline.components.schema_gen import InferredSchema
+from pipeline.components.standard import ExampleValidator, Trainer
 from pipeline.components.statistics_gen import ColumnarStatisticsGen
 from pipeline.components.transform import ColumnarTransform, ColumnarTransformSettings
 from pipeline.config import PipelineConfig
@@ -53,7 +55,7 @@ TRAIN: Literal["train"] = "train"
 EVAL: Literal["eval"] = "eval"
 # As TFX names its own components for them.
 EXAMPLE_GEN, STATISTICS, EXAMPLE_VALIDATOR = "ExampleGen", "StatisticsGen", "ExampleValidator"
-TRANSFORM, EVALUATOR = "Transform", "Evaluator"
+SCHEMA_GEN, TRANSFORM, EVALUATOR = "SchemaGen", "Transform", "Evaluator"
 
 
 class Checked(NamedTuple):
@@ -109,7 +111,8 @@ def validate(data: BaseComponent, schema_file: str | None, runtime: Runtime) -> 
     if schema_file:
         schema_stage = CuratedSchema(text=Path(schema_file).read_text("utf-8"), code_digest=code_digest(schema))
     else:
-        schema_stage = SchemaGen(statistics=statistics.outputs["statistics"])
+        digest = code_digest(schema_gen.EXECUTOR_MODULE)
+        schema_stage = InferredSchema(statistics.outputs["statistics"], digest).with_id(SCHEMA_GEN)
     described = statistics.outputs["statistics"], schema_stage.outputs["schema"]
     if runtime.engine == "beam":
         validator: BaseComponent = ExampleValidator(*described)

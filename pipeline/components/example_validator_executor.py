@@ -15,7 +15,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from pipeline.artifacts import ANOMALIES_FILE, STATISTICS_FILE
+from pipeline.artifacts import ANOMALIES_FILE
+from pipeline.components.statistics_gen import read_statistics
 
 
 class Executor(base_executor.BaseExecutor):
@@ -29,10 +30,8 @@ class Executor(base_executor.BaseExecutor):
         schema = io_utils.parse_pbtxt_file(schema_file, schema_pb2.Schema())
         anomalies.split_names, anomalies.span = statistics.split_names, statistics.span
         blessed = {}
-        for split in artifact_utils.decode_split_names(statistics.split_names):
-            path = os.path.join(artifact_utils.get_split_uri([statistics], split), STATISTICS_FILE)
-            described = statistics_pb2.DatasetFeatureStatisticsList.FromString(io_utils.read_bytes_file(path))
-            found = validate(described.datasets[0], schema)
+        for split, described in read_statistics(statistics).items():
+            found = validate(described, schema)
             blessed[split] = int(not found.anomaly_info and not found.HasField("dataset_anomaly_info"))
             target = os.path.join(artifact_utils.get_split_uri([anomalies], split), ANOMALIES_FILE)
             io_utils.write_bytes_file(target, found.SerializeToString())

@@ -15,7 +15,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from pipeline.artifacts import SCHEMA_FILE, STATISTICS_FILE
+from pipeline.artifacts import SCHEMA_FILE
+from pipeline.components.statistics_gen import read_statistics
 
 # Of strings with no more values than this the values are listed; TFDV's own default.
 MOST_VALUES = 100
@@ -27,12 +28,8 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> None:
         """Write the schema."""
         statistics = artifact_utils.get_single_instance(input_dict["statistics"])
-        described = []
-        for split in artifact_utils.decode_split_names(statistics.split_names):
-            path = os.path.join(artifact_utils.get_split_uri([statistics], split), STATISTICS_FILE)
-            described.append(statistics_pb2.DatasetFeatureStatisticsList.FromString(io_utils.read_bytes_file(path)).datasets[0])
         target = os.path.join(artifact_utils.get_single_uri(output_dict["schema"]), SCHEMA_FILE)
-        io_utils.write_pbtxt_file(target, infer(described))
+        io_utils.write_pbtxt_file(target, infer([*read_statistics(statistics).values()]))
 
 
 def infer(splits: Sequence[statistics_pb2.DatasetFeatureStatistics]) -> schema_pb2.Schema:

@@ -55,23 +55,6 @@ class Trainer(base_component.BaseComponent):
         super().__init__(spec=spec)
 
 
-class SchemaGen(base_component.BaseComponent):
-    """Infers a schema from statistics, without shapes."""
-
-    SPEC_CLASS = standard_component_specs.SchemaGenSpec
-    EXECUTOR_SPEC = ExecutorByPath("pipeline.components.schema_gen_executor.Executor")
-
-    def __init__(self, statistics: channel.Channel):
-        """Infer from the statistics of the training split."""
-        spec = standard_component_specs.SchemaGenSpec(
-            statistics=statistics,
-            infer_feature_shape=int(False),
-            exclude_splits=json_utils.dumps([]),
-            schema=channel.Channel(type=standard_artifacts.Schema),
-        )
-        super().__init__(spec=spec)
-
-
 class ExampleValidator(base_component.BaseComponent):
     """Compares statistics with a schema and writes down the anomalies."""
 

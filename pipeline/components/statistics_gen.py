@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, channel, component_spec, standard_artifacts
+from tfx.types.artifact import Artifact
 from tfx.utils import io_utils
 
 from pipeline.artifacts import STATISTICS_FILE
+
+
+def read_statistics(statistics: Artifact) -> dict[str, statistics_pb2.DatasetFeatureStatistics]:
+    """Return the statistics by split, in the order of the splits."""
+    found = {}
+    for split in artifact_utils.decode_split_names(statistics.split_names):
+        content = io_utils.read_bytes_file(_file(statistics, split))
+        found[split] = statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets[0]
+    return found
+
+
+def _file(statistics: Artifact, split: str) -> str:
+    return os.path.join(artifact_utils.get_split_uri([statistics], split), STATISTICS_FILE)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -26,8 +41,7 @@ class Executor(base_executor.BaseExecutor):
         result.span = examples.span
         for split in artifact_utils.decode_split_names(examples.split_names):
             found = statistics(sorted(fileio.glob(os.path.join(artifact_utils.get_split_uri([examples], split), "*"))))
-            path = os.path.join(artifact_utils.get_split_uri([result], split), STATISTICS_FILE)
-            io_utils.write_bytes_file(path, found.SerializeToString())
+            io_utils.write_bytes_file(_file(result, split), found.SerializeToString())
 
 
 class _Spec(component_spec.ComponentSpec):

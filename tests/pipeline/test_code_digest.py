@@ -15,6 +15,7 @@ from pipeline.code_digest import code_digest, project_digest
 
 STAGES = {
     "ExampleGen": ("pipeline.components.example_gen",),
+    "SchemaGen": ("pipeline.components.schema_gen_executor",),
     "Transform": ("pipeline.entrypoints.transforming", "preprocessing.tabular"),
     "Trainer": ("pipeline.entrypoints.training", "models.tabular"),
     "Compressor": ("pipeline.components.compressor_executor", "models.tabular"),
@@ -39,7 +40,9 @@ def checkout(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("models/metrics.py", {"Trainer", "Compressor", "ModelGate"}),
         ("models/compression/tflite.py", {"Compressor"}),
         ("preprocessing/ops.py", {"Transform", "Trainer", "Compressor"}),
-        ("preprocessing/features.py", set(STAGES)),
+        ("preprocessing/features.py", set(STAGES) - {"SchemaGen"}),
+        ("pipeline/components/schema_gen_executor.py", {"SchemaGen"}),
+        ("pipeline/components/trainer_executor.py", {"Trainer", "Compressor"}),
         ("pipeline/ingest/columns.py", {"ExampleGen"}),
         ("pipeline/gates.py", {"ModelGate"}),
         ("pipeline/graph.py", set()),
