@@ -27,6 +27,9 @@ def run(
     config: Path = typer.Option(..., help="The experiment: a YAML file such as configs/taxi.yaml."),
     root: Path = typer.Option(None, help="Where everything goes. [default: runs/<pipeline name>]"),
     overrides: list[str] = typer.Option([], "--set", help="Override one value of the config: fit.epochs=3. May be repeated."),
+    first: str = typer.Option(None, "--from", metavar="STAGE", help="Run this stage and what follows from it anew."),
+    last: str = typer.Option(None, "--to", metavar="STAGE", help="Run this stage and what it needs, and no other."),
+    only: str = typer.Option(None, "--only", metavar="STAGE", help="Run this stage anew, and no other."),
     fresh: bool = typer.Option(False, "--fresh", help="Run every stage anew, reuse nothing."),
     engine: Engine = typer.Option(
         Engine.columnar, help="Statistics, transform and evaluation: by blocks of rows, or as TFX does on Beam."
@@ -39,9 +42,11 @@ def run(
     Exit codes: 0 all gates passed and both models pushed; 1 a stage failed; 2 bad usage, config or data description;
     3 a gate was not passed; 4 another run holds the root; 130 interrupted.
     """
+    if only and (first or last or fresh):
+        raise typer.BadParameter("goes with none of --from, --to and --fresh.", param_hint="--only")
     from pipeline.local import run as local
 
-    options = local.RunOptions(config, root, overrides, fresh, as_json, engine.value, jobs)
+    options = local.RunOptions(config, root, overrides, fresh, as_json, engine.value, jobs, only or first, only or last)
     raise typer.Exit(local.run(options, alone=True))
 
 

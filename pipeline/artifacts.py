@@ -65,3 +65,6 @@ GATES_FILE = "gates.json"
 EDGE_REPORT_FILE = "report.json"
 EDGE_PACKAGE_FOLDER = "package"
 APPROVAL_FILE = "approval.json"
+
+# Custom property of a pushed model: the folder of its version, empty when nothing was pushed. TFX's name.
+DESTINATION_PROPERTY = "pushed_destination"

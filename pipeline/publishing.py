@@ -14,6 +14,8 @@ from pipeline.ingest.source import is_remote
 
 # What readers look for to decide that a version is complete: on storage without renames these go last.
 LAST_FILES = ("saved_model.pb", "SHA256SUMS")
+# Of what is not all there yet. Dot names are no versions: TF Serving and `_versions` pass over them.
+INCOMING_PREFIX = ".incoming-"
 
 
 def publish(source: str, destination: str) -> str:
@@ -38,20 +40,42 @@ def publish(source: str, destination: str) -> str:
 
 def _publish_local(source: str, destination: Path, version: int) -> str:
     destination.mkdir(parents=True, exist_ok=True)
-    # Dot names are no versions: TF Serving and `_versions` pass over them.
-    scratch = destination / f".incoming-{uuid.uuid4().hex}"
+    scratch = destination / f"{INCOMING_PREFIX}{uuid.uuid4().hex}"
     try:
         shutil.copytree(source, scratch)
-        while True:
-            try:
-                scratch.rename(destination / str(version))  # fails if the version exists: folders are never empty here
-                return str(destination / str(version))
-            except OSError:
-                if not (destination / str(version)).exists():
-                    raise
-                version += 1
+        _sync(scratch)
+        target = _rename_to_next(scratch, destination, version)
+        _sync_folder(destination)
+        return str(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _rename_to_next(scratch: Path, destination: Path, version: int) -> Path:
+    while True:
+        try:
+            return scratch.rename(destination / str(version))  # fails if the version exists: folders are never empty here
+        except OSError:
+            if not (destination / str(version)).exists():
+                raise
+            version += 1
+
+
+def _sync(folder: Path) -> None:
+    """Have everything below a folder on the disk, for a power cut not to leave a version of empty files."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(parent, name), "rb") as file:
+                os.fsync(file.fileno())
+        _sync_folder(Path(parent))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _publish_remote(source: str, target: str) -> str:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -20,11 +20,13 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import base_executor_operator, data_types, launcher, runtime_parameter_utils
 from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2, pipeline_pb2
 
+from pipeline.local import contents, disk
 from pipeline.local.causes import cause_of
+from pipeline.local.selection import Selection
 from pipeline.local.stage_processes import StageFailedError, StageProcesses
 from pipeline.local.stage_server import StageRequest
 
-State = Literal["ran", "reused", "failed", "not_reached"]
+State = Literal["ran", "reused", "failed", "skipped", "not_reached"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class CompiledPipeline:
         run_id: str,
         processes: StageProcesses | None = None,
         log: str = os.devnull,
-        run_anew: Sequence[str] = (),
+        lock: str = os.devnull,
     ):
         """Compile.
 
@@ -69,16 +71,21 @@ class CompiledPipeline:
           run_id: unique.
           processes: run the executors; None: this process does.
           log: path of the file that executors in other processes write to.
-          run_anew: stages that must not be reused.
+          lock: path of the file that they hold while they work.
         """
-        self._processes, self._log = processes, log
+        self._processes, self._log, self._lock = processes, log, lock
+        self.selection = Selection()
         self._ir: pipeline_pb2.Pipeline = compiler.Compiler().compile(pipeline)
         runtime_parameter_utils.substitute_runtime_parameter(self._ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
         self._deployment = runner_utils.extract_local_deployment_config(self._ir)
         config = self._deployment.metadata_connection_config
         self.metadata_config = getattr(config, config.WhichOneof("connection_config"))
         self._nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in self._ir.nodes}
-        for stage_id in set(run_anew) & set(self._nodes):
+
+    def apply(self, selection: Selection) -> None:
+        """Have some stages run anew, and others not at all."""
+        self.selection = selection
+        for stage_id in selection.anew:
             self._nodes[stage_id].execution_options.caching_options.enable_cache = False
 
     @property
@@ -101,14 +108,8 @@ class CompiledPipeline:
         start = time.monotonic()
         operators, waits = {}, [0.0]
         if self._processes:
-            own = functools.partial(
-                _InItsOwnProcess,
-                stage_id=stage_id,
-                processes=self._processes,
-                log=self._log,
-                doing=doing,
-                waited=waits.append,
-            )
+            asked = functools.partial(self._run_executor, stage_id, self._processes, doing, waits.append)
+            own = functools.partial(_InItsOwnProcess, run=asked)
             operators = dict.fromkeys(_InItsOwnProcess.SUPPORTED_EXECUTOR_SPEC_TYPE, own)
         try:
             info = launcher.Launcher(
@@ -131,6 +132,47 @@ class CompiledPipeline:
         unresolved = f"The inputs of {stage_id} could not be resolved; the log says which."
         return StageResult(stage_id, state, seconds, unresolved if state == "failed" else None, execution_id)
 
+    def _run_executor(
+        self,
+        stage_id: str,
+        processes: StageProcesses,
+        doing: Callable[[str], None],
+        waited: Callable[[float], None],
+        info: data_types.ExecutionInfo,
+        spec: Any,
+    ) -> execution_result_pb2.ExecutorOutput:
+        """Run an executor in a process of its own; record what its outputs hold.
+
+        Raises:
+          StageFailedError: it failed, crashed or was stopped, or the user said that it must not run.
+          DiskFullError: there is no room for its outputs.
+        """
+        if stage_id in self.selection.only_reused:
+            raise StageFailedError(
+                f"{stage_id} comes before the stage to begin with, and cannot be reused: it has not run with this data, config "
+                f"and code. Leave out --from or --only, or begin with it: --from {stage_id}."
+            )
+        disk.check_space(stage_id, info)
+        on_beam = isinstance(spec, executable_spec_pb2.BeamExecutableSpec)
+        class_path = (spec.python_executor_spec if on_beam else spec).class_path
+        request = StageRequest(
+            stage_id=stage_id,
+            execution=info.to_proto().SerializeToString(),
+            spec=spec.SerializeToString(),
+            on_beam=on_beam,
+            module=class_path.rpartition(".")[0],
+            log=self._log,
+            lock=self._lock,
+            tmp_dir=info.tmp_dir,
+        )
+        serialized, seconds = processes.run(request, doing)
+        waited(seconds)
+        output = execution_result_pb2.ExecutorOutput.FromString(serialized)
+        for artifacts in output.output_artifacts.values():
+            for artifact in artifacts.artifacts:
+                contents.record(artifact)
+        return output
+
     def _state(self, execution_id: int | None) -> State:
         if not execution_id:
             return "failed"
@@ -146,41 +188,13 @@ class _InItsOwnProcess(base_executor_operator.BaseExecutorOperator):
     SUPPORTED_EXECUTOR_SPEC_TYPE = [executable_spec_pb2.PythonClassExecutableSpec, executable_spec_pb2.BeamExecutableSpec]
     SUPPORTED_PLATFORM_CONFIG_TYPE: list[type] = []
 
-    def __init__(
-        self,
-        executor_spec: Any,
-        platform_config: Any = None,
-        *,
-        stage_id: str,
-        processes: StageProcesses,
-        log: str,
-        doing: Callable[[str], None],
-        waited: Callable[[float], None],
-    ):
+    def __init__(self, executor_spec: Any, platform_config: Any = None, *, run: Callable):
         super().__init__(executor_spec, platform_config)
-        self._stage_id, self._processes, self._log = stage_id, processes, log
-        self._doing, self._waited = doing, waited
+        self._run = run
 
     def run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
-        """Run it and wait.
-
-        Raises:
-          StageFailedError: it failed, crashed or was stopped.
-        """
-        on_beam = isinstance(self._executor_spec, executable_spec_pb2.BeamExecutableSpec)
-        class_path = (self._executor_spec.python_executor_spec if on_beam else self._executor_spec).class_path
-        request = StageRequest(
-            stage_id=self._stage_id,
-            execution=execution_info.to_proto().SerializeToString(),
-            spec=self._executor_spec.SerializeToString(),
-            on_beam=on_beam,
-            module=class_path.rpartition(".")[0],
-            log=self._log,
-            tmp_dir=execution_info.tmp_dir,
-        )
-        output, waited = self._processes.run(request, self._doing)
-        self._waited(waited)
-        return execution_result_pb2.ExecutorOutput.FromString(output)
+        """Run it and wait."""
+        return self._run(execution_info, self._executor_spec)
 
 
 class _OneThreadAtATime(metadata.Metadata):

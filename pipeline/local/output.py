@@ -57,5 +57,6 @@ def _point_at(descriptor: int) -> None:
 
 
 def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # on a full disk: what the log lacks stops no run
+        sys.stdout.flush()
+        sys.stderr.flush()

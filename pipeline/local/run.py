@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import secrets
+import shutil
 import signal
 import time
 import traceback
@@ -17,20 +19,23 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import lean_imports
 from pipeline.errors import ConfigError, RootLockedError
-from pipeline.local.lock import root_lock
+from pipeline.local.causes import cause_of
+from pipeline.local.lock import LOCK_FILE, STAGES_LOCK_FILE, root_lock
 from pipeline.local.memory import PeakMemory
 from pipeline.local.output import RedirectedOutput, redirected_output
-from pipeline.local.run_folder import LOG_FILE, SUMMARY_FILE, likely_all_reused, pushed_and_gone, run_folder, write_summary
+from pipeline.local.run_folder import LOG_FILE, SUMMARY_FILE, likely_all_reused, release, reserve, run_folder, write_summary
 from pipeline.local.scheduling import default_jobs, run_stages
+from pipeline.local.selection import select
 from pipeline.local.stage_processes import StageProcesses
+from pipeline.local.store import back_up, restore_if_damaged
 
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TensorFlow or TFX
     from pipeline.config import PipelineConfig
+    from pipeline.local.execution import CompiledPipeline
     from pipeline.local.screen import Screen
     from pipeline.runtime import Engine
 
 SCHEMA_VERSION = 1
-_PUSHERS = {"saved_model": "Pusher", "edge": "EdgePusher"}
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_LOCKED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = {
     "succeeded": EXIT_OK,
@@ -51,6 +56,8 @@ class RunOptions:
     json: bool = False
     engine: Engine = "columnar"
     jobs: int | None = None
+    first: str | None = None
+    last: str | None = None
 
 
 def run(options: RunOptions, processes: StageProcesses | None = None, alone: bool = False) -> int:
@@ -111,40 +118,54 @@ class _Run:
         root = (self._options.root or Path("runs") / config.name).absolute()
         try:
             root.mkdir(parents=True, exist_ok=True)
-            (root / ".lock").touch()
+            (root / LOCK_FILE).touch()
         except OSError as error:
             raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
         with root_lock(root):
             return self._run_locked(config, root)
 
     def _run_locked(self, config: PipelineConfig, root: Path) -> int:
+        from pipeline.local.advice import explain
         from pipeline.local.screen import Screen
 
         summary = self._skeleton(config)
         folder = run_folder(root, summary["run_id"])
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+            reserve(folder)
+        except OSError as error:
+            raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
         self._output.log_to(folder / LOG_FILE)
         memory, screen = PeakMemory(), Screen(None if self._options.json else self._output.screen)
         try:
-            self._processes.start(lazy=not self._options.fresh and likely_all_reused(root, summary))
+            self._processes.start(lazy=not self._reruns and likely_all_reused(root, summary))
             self._say(f"{config.name}: config and data description are fine, loading TFX ...")
             if self._alone and self._options.engine == "columnar" and config.data.kind != "bigquery":
                 lean_imports.orchestrating()
-            summary |= self._run_stages(config, root, summary["run_id"], screen)
+            self._run_stages(config, root, summary, screen)
         except KeyboardInterrupt:
             summary["status"] = "interrupted"
+        except ConfigError:
+            shutil.rmtree(folder)
+            raise
         except Exception as error:  # outside of any stage: still a summary and a sentence, no traceback
             logging.error("The run failed outside of its stages:\n%s", traceback.format_exc())
-            summary |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+            summary |= {"status": "failed", "error": cause_of(error)}
         summary["seconds"] = round(time.monotonic() - self._clock, 1)
         summary["peak_rss_mb"] = memory.stop()
+        release(folder)
         write_summary(root, summary)
         if self._options.json:
             print((folder / SUMMARY_FILE).read_text("utf-8"), file=self._output.screen)
         else:
             screen.close(summary, root, folder)
-            _explain(summary, folder, screen)
+            explain(summary, folder, screen)
         return EXIT_CODES[summary["status"]]
+
+    @property
+    def _reruns(self) -> bool:
+        """Whether stages run anew because the user says so."""
+        return self._options.fresh or self._options.first is not None
 
     def _skeleton(self, config: PipelineConfig) -> dict[str, Any]:
         """Return a summary of a run that has done nothing yet."""
@@ -171,49 +192,60 @@ class _Run:
             "pushed": {"saved_model": None, "edge": None},
         }
 
-    def _run_stages(self, config: PipelineConfig, root: Path, run_id: str, screen: Screen) -> dict[str, Any]:
-        """Run the stages; return what they change in the summary."""
+    def _run_stages(self, config: PipelineConfig, root: Path, summary: dict[str, Any], screen: Screen) -> None:
+        """Run the stages; say in the summary what became of them.
+
+        Raises:
+          ConfigError: there is no such stage as the user named.
+        """
         from tfx.orchestration import metadata
 
+        from pipeline.local.recovery import forget_checkpoints
+        from pipeline.local.summary import Outputs, summarize
+
+        compiled = self._compile(config, root, summary["run_id"])
+        selection = select(compiled.needs, self._options.first, self._options.last, self._options.fresh)
+        compiled.apply(selection)
+        self._recover(compiled, root, summary["run_id"])
+        forget_checkpoints(root, selection.anew)
+        # What a run leaves that is killed, and can write nothing any more.
+        write_summary(root, summary | {"status": "interrupted"})
+        summary["startup_seconds"] = round(time.monotonic() - self._clock, 1)
+        results, interrupted = run_stages(compiled, self._options.jobs or default_jobs(), self._processes.stop, screen)
+        summary["stages"] = [result.to_dict() for result in results]
+        if interrupted:
+            summary["status"] = "interrupted"
+        with metadata.Metadata(compiled.metadata_config) as handle:
+            summary |= summarize(Outputs(handle.store, results), config, root)
+        if not interrupted and not any(result.state == "failed" for result in results):
+            passed = all(gate["passed"] for gate in summary["gates"])
+            summary["status"] = "succeeded" if passed else "not_blessed"
+        back_up(root)
+
+    def _compile(self, config: PipelineConfig, root: Path, run_id: str) -> CompiledPipeline:
         from pipeline.graph import build_pipeline
         from pipeline.local.execution import CompiledPipeline
         from pipeline.local.runtime import LocalRuntime
-        from pipeline.local.summary import Outputs, summarize
 
-        graph = build_pipeline(config, LocalRuntime(root, use_cache=not self._options.fresh, engine=self._options.engine))
-        # TFX would reuse a push that somebody has removed since.
-        anew = [_PUSHERS[kind] for kind in pushed_and_gone(root)]
-        log = str(run_folder(root, run_id) / LOG_FILE)
-        compiled = CompiledPipeline(graph, run_id, self._processes, log, run_anew=anew)
-        startup_seconds = round(time.monotonic() - self._clock, 1)
-        results, interrupted = run_stages(compiled, self._options.jobs or default_jobs(), self._processes.stop, screen)
+        graph = build_pipeline(config, LocalRuntime(root, engine=self._options.engine))
+        log = run_folder(root, run_id) / LOG_FILE
+        return CompiledPipeline(graph, run_id, self._processes, str(log), str(root / STAGES_LOCK_FILE))
+
+    def _recover(self, compiled: CompiledPipeline, root: Path, run_id: str) -> None:
+        """Make good what an earlier run, or somebody since, has left broken."""
+        from tfx.orchestration import metadata
+
+        from pipeline.local.contents import delete_damaged
+        from pipeline.local.recovery import recover
+
+        if restored := restore_if_damaged(root, run_id):
+            self._say(restored)
         with metadata.Metadata(compiled.metadata_config) as handle:
-            parts = summarize(Outputs(handle.store, results), config, root)
-        status = "succeeded" if all(gate["passed"] for gate in parts["gates"]) else "not_blessed"
-        if interrupted:
-            status = "interrupted"
-        elif any(result.state == "failed" for result in results):
-            status = "failed"
-        stages = [result.to_dict() for result in results]
-        return {"status": status, "startup_seconds": startup_seconds, "stages": stages, **parts}
+            if recover(handle.store, root):
+                self._say("The last run was killed. Its finished stages are reused, the interrupted ones start clean.")
+            for artifact in delete_damaged(handle.store):
+                self._say(f"Removed or changed since its stage made it, so not reused: {os.path.relpath(artifact.uri, root)}")
 
     def _say(self, text: str) -> None:
         if not self._options.json:
             print(text, file=self._output.screen, flush=True)
-
-
-def _explain(summary: dict[str, Any], folder: Path, screen: Any) -> None:
-    """Say what went wrong, last on the screen, where eyes are."""
-    if "error" in summary:
-        screen.say(f"The run failed outside of its stages: {summary['error']}\nLog: {folder / LOG_FILE}", "red")
-    for stage in summary["stages"]:
-        if stage["state"] == "failed" and summary["status"] != "interrupted":
-            screen.say(f"Stage {stage['id']} failed: {stage['error']}\nLog: {folder / LOG_FILE}", "red")
-    if summary["status"] == "not_blessed":
-        for gate in summary["gates"]:
-            if not gate["passed"]:
-                where = f" in slice {gate['slice']}" if gate["slice"] else ""
-                screen.say(f"Gate not passed: {gate['name']}{where} is {gate['value']}, bound {gate['bound']}.", "red")
-        screen.say("What these gates guard was not pushed.", "red")
-    if summary["status"] == "interrupted":
-        screen.say("Interrupted. The same command continues: finished stages are reused.", "yellow")

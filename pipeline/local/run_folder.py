@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,27 @@ from pipeline.json_text import to_json
 SUMMARY_FILE = "summary.json"
 LOG_FILE = "log.txt"
 LATEST = "latest"
+_RESERVE_FILE, _RESERVED_BYTES = ".reserve", 1 << 20
 
 
 def run_folder(root: Path, run_id: str) -> Path:
     """Return the folder of a run below a root."""
     return root / "runs" / run_id
+
+
+def reserve(folder: Path) -> None:
+    """Take the space that the summary of a run will need, while there is some.
+
+    Raises:
+      OSError: there is none.
+    """
+    with (folder / _RESERVE_FILE).open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, _RESERVED_BYTES)
+
+
+def release(folder: Path) -> None:
+    """Give the space back that `reserve` took."""
+    (folder / _RESERVE_FILE).unlink(missing_ok=True)
 
 
 def write_summary(root: Path, summary: dict[str, Any]) -> None:
@@ -29,12 +46,6 @@ def write_summary(root: Path, summary: dict[str, Any]) -> None:
     scratch.unlink(missing_ok=True)
     scratch.symlink_to(summary["run_id"])
     scratch.replace(link)
-
-
-def pushed_and_gone(root: Path) -> list[str]:
-    """Return which of "saved_model" and "edge" the newest run says it pushed and that are not there any more."""
-    pushed = _newest_summary(root).get("pushed", {})
-    return [kind for kind, path in pushed.items() if path and not (root / path).exists()]
 
 
 def likely_all_reused(root: Path, summary: dict[str, Any]) -> bool:

@@ -25,13 +25,11 @@ class LocalRuntime:
     Attributes:
       root: holds artifacts, metadata and pushed models.
       strategy: the tf.distribute strategy of the Trainer.
-      use_cache: reuse what ran before with the same inputs.
       engine: what statistics, transform and evaluation run on.
     """
 
     root: Path
     strategy: Kind = "auto"
-    use_cache: bool = True
     engine: Engine = "columnar"
 
     def push_folder(self, name: str) -> str:
@@ -49,7 +47,7 @@ class LocalRuntime:
             pipeline_name=name,
             pipeline_root=str(self.root / "artifacts"),
             components=list(components),
-            enable_cache=self.use_cache,
+            enable_cache=True,
             metadata_connection_config=metadata.sqlite_metadata_connection_config(str(self.metadata_path)),
             beam_pipeline_args=BEAM_ARGS,
         )

@@ -40,10 +40,10 @@ def run_stages(
     """
     from pipeline.local.execution import StageResult
 
-    results: dict[str, StageResult] = {}
+    results = {stage_id: StageResult(stage_id, "skipped") for stage_id in compiled.selection.skipped}
     running: dict[Future[StageResult], str] = {}
     needs, interrupted = compiled.needs, False
-    screen.begin(compiled.stage_ids)
+    screen.begin([stage_id for stage_id in compiled.stage_ids if stage_id not in results])
     with ThreadPoolExecutor(jobs, "stage") as threads:
         try:
             while True:

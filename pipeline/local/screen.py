@@ -22,6 +22,7 @@ _STYLES = {
     "ran": "green",
     "reused": "cyan",
     "failed": "bold red",
+    "skipped": "dim",
     "not_reached": "dim",
     "running": "yellow",
     "waiting": "dim",

@@ -33,6 +33,7 @@ from typing import Any, NoReturn
 
 from pipeline import lean_imports, progress
 from pipeline.local.causes import cause_of
+from pipeline.local.lock import hold_with_other_stages
 from pipeline.local.preloading import HEAVY, LIGHT, ON_BEAM, Step
 
 
@@ -47,6 +48,7 @@ class StageRequest:
       on_beam: the spec is a BeamExecutableSpec, not a PythonClassExecutableSpec.
       module: that the executor is in.
       log: path of the file that the executor's output goes to.
+      lock: path of the file that says whether stages are at work.
       tmp_dir: where it leaves what may be removed when it is done.
     """
 
@@ -56,6 +58,7 @@ class StageRequest:
     on_beam: bool
     module: str
     log: str
+    lock: str
     tmp_dir: str
 
 
@@ -175,11 +178,12 @@ def _child(request: StageRequest, channel: Connection) -> int:
     faulthandler.enable()  # where native code crashes, the log says which line called it
     log_format = f"%(asctime)s %(levelname).1s [{request.stage_id}] %(name)s: %(message)s"
     logging.basicConfig(level=logging.INFO, format=log_format, stream=sys.stderr, force=True)
-    # TFX removes that folder; AutoGraph's files, for one, nobody would.
-    os.makedirs(request.tmp_dir, exist_ok=True)
-    os.environ["TMPDIR"] = tempfile.tempdir = request.tmp_dir
     progress.listen(lambda text: tell("doing", text))
     try:
+        hold_with_other_stages(request.lock)
+        # TFX removes that folder; AutoGraph's files, for one, nobody would.
+        os.makedirs(request.tmp_dir, exist_ok=True)
+        os.environ["TMPDIR"] = tempfile.tempdir = request.tmp_dir
         output = _execute(request)
     except BaseException as error:  # whatever a stage raises is that stage's failure
         logging.error("Stage %s failed:\n%s", request.stage_id, traceback.format_exc())

@@ -1,0 +1,76 @@
+"""The SQLite file of ML Metadata: found damaged before anything is built on it, and put back from a copy."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+METADATA_FILE, BACKUP_FILE = "metadata.db", "metadata.backup.db"
+ARTIFACTS_FOLDER = "artifacts"
+
+
+def restore_if_damaged(root: Path, label: str) -> str | None:
+    """Put the copy of the last finished run in the place of a database that cannot be read, or is gone.
+
+    Without a copy nothing is known of the artifacts: they are set aside with the database, and everything runs anew.
+    Pushed models stay where they are.
+
+    Args:
+      root: of the pipeline; nobody else may be using it.
+      label: goes into the names of what is set aside.
+
+    Returns:
+      What was done, for the user; None when there was nothing to do.
+    """
+    database, backup, artifacts = root / METADATA_FILE, root / BACKUP_FILE, root / ARTIFACTS_FOLDER
+    if is_sound(database) or not (database.exists() or artifacts.exists()):
+        return None
+    aside = f"damaged-{label}"
+    for file in (database, root / f"{METADATA_FILE}-journal"):  # a journal belongs to the file that it was written for
+        if file.exists():
+            file.rename(file.with_name(f"{file.name}.{aside}"))
+    if is_sound(backup):
+        _copy(backup, database)
+        return (
+            f"{METADATA_FILE} was damaged or missing: the copy of the last finished run takes its place. What ran after that "
+            f"runs anew. A damaged file is kept as {METADATA_FILE}.{aside}."
+        )
+    if artifacts.exists():
+        artifacts.rename(artifacts.with_name(f"{ARTIFACTS_FOLDER}.{aside}"))
+    return (
+        f"{METADATA_FILE} was damaged or missing and there is no copy of it: everything runs anew. What there was is kept as "
+        f"{METADATA_FILE}.{aside} and {ARTIFACTS_FOLDER}.{aside}; remove them when you like."
+    )
+
+
+def back_up(root: Path) -> None:
+    """Copy the database for `restore_if_damaged`, in one rename.
+
+    Raises:
+      OSError: the copy could not be written.
+    """
+    try:
+        _copy(root / METADATA_FILE, root / BACKUP_FILE)
+    except sqlite3.Error as error:
+        raise OSError(f"{METADATA_FILE} could not be copied: {error}") from error
+
+
+def is_sound(database: Path) -> bool:
+    """Tell whether SQLite can read a file and ML Metadata has been in it; a crash in the midst of writing is made good."""
+    if not database.exists():
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE name IN ('Execution', 'MLMDEnv')").fetchall()
+            return len(tables) == 2 and connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _copy(source: Path, target: Path) -> None:
+    scratch = target.with_name(f".{target.name}")
+    scratch.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(source)) as old, contextlib.closing(sqlite3.connect(scratch)) as new:
+        old.backup(new)
+    scratch.replace(target)
