@@ -11,8 +11,9 @@ import pydantic
 import tensorflow as tf
 import tf_keras as keras
 
-from models import steps
+from models import randomness, steps
 from models.autograph import leave_alone
+from models.checkpoints import Checkpoints
 
 _MOST_STEPS = 32  # per call of the training step: what a call costs is no longer seen beside so many
 
@@ -68,7 +69,7 @@ def fit(
       train: batches of (features, label), shuffled.
       evaluation: batches of (features, label).
       config: how.
-      callbacks: beside the config's own: TensorBoard, or what a technique needs.
+      callbacks: beside the config's own: TensorBoard, Checkpoints, or what a technique needs.
 
     Returns:
       The losses by epoch.
@@ -87,15 +88,19 @@ def fit(
     steps.prepare(model)
     train, steps_per_epoch = _endless(train)
     evaluation, validation_steps = _endless(evaluation)
-    history = model.fit(
-        train,
-        validation_data=evaluation,
-        steps_per_epoch=steps_per_epoch,
-        validation_steps=validation_steps,
-        epochs=config.epochs,
-        callbacks=[*_callbacks(config), *callbacks],
-        verbose=2,
-    )
+    own = _callbacks(config)
+    done = _begin_after(callbacks, own, config.epochs)
+    with randomness.by_step(model, config.seed):
+        history = model.fit(
+            _after(train, steps_per_epoch, done),
+            validation_data=evaluation,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            initial_epoch=done,
+            epochs=config.epochs,
+            callbacks=[*own, *callbacks],
+            verbose=2,
+        )
     model._steps_per_execution.assign(1)  # for whoever predicts with it: a batch is no iterator of several
     _check(history, config)
     return history
@@ -130,6 +135,26 @@ def _endless(dataset: tf.data.Dataset) -> tuple[tf.data.Dataset, int | None]:
     """Return all epochs as one dataset, and the batches of one: Keras makes two iterators an epoch of one that ends."""
     num_batches = int(dataset.cardinality())
     return (dataset.repeat(), num_batches) if num_batches > 0 else (dataset, None)
+
+
+def _begin_after(callbacks: Sequence[keras.callbacks.Callback], own: Sequence[keras.callbacks.Callback], epochs: int) -> int:
+    """Return how many epochs need not be trained, as a checkpoint says: all, if early stopping had ended it."""
+    done = 0
+    for checkpoints in (callback for callback in callbacks if isinstance(callback, Checkpoints)):
+        checkpoints.beside(own)
+        if checkpoints.restored:
+            done = epochs if checkpoints.restored.stopped else checkpoints.restored.epochs
+    return done
+
+
+def _after(dataset: tf.data.Dataset, steps_per_epoch: int | None, epochs: int) -> tf.data.Dataset:
+    """Return what a dataset gives after some epochs: their batches are made and dropped, for the order to be the same."""
+    if steps_per_epoch:
+        return dataset.skip(epochs * steps_per_epoch) if epochs else dataset
+    for _ in range(epochs):
+        for _ in dataset:
+            pass
+    return dataset
 
 
 def _counted(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -31,7 +31,8 @@ from pipeline.components import transform as transform_component
 from pipeline.components.compressor import Compressor, CompressSettings
 from pipeline.components.data_gate import DataGate
 from pipeline.components.evaluator import ColumnarEvaluator, EvaluatorSettings
-from pipeline.components.example_gen import ColumnarExampleGen
+from pipeline.components.example_gen import ColumnarExampleGen, LocalExampleGen
+from pipeline.components.example_gen_source import DATA_DIGEST_KEY
 from pipeline.components.example_validator import ColumnarExampleValidator
 from pipeline.components.model_gate import ModelGate
 from pipeline.components.publisher import EdgePusher
@@ -95,9 +96,10 @@ def _ingest_files(config: PipelineConfig, data: FileData, runtime: Runtime) -> C
         rows_per_shard=data.rows_per_shard,
     )
     digests = {"code_digest": code_digest(example_gen)}
-    if not is_remote(base):
-        digests["data_digest"] = content_digest(base, resolve_span(base, pattern, data.span).pattern)
-    return ColumnarExampleGen(base, pattern, settings, digests, data.span)
+    if is_remote(base):
+        return ColumnarExampleGen(base, pattern, settings, digests, data.span)
+    digests[DATA_DIGEST_KEY] = content_digest(base, resolve_span(base, pattern, data.span).pattern)
+    return LocalExampleGen(base, pattern, settings, digests, data.span)
 
 
 def validate(data: BaseComponent, schema_file: str | None, runtime: Runtime) -> Checked:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import Any, BinaryIO
 
-from google.protobuf import json_format, struct_pb2
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
-from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from pipeline.artifacts import ingest_report_path, quarantine_path
+from pipeline.components.example_gen_source import custom_config, source_of
 from pipeline.data_config import SIDES
 from pipeline.errors import DataError
 from pipeline.ingest.ingesting import ingest
@@ -32,17 +31,12 @@ class Executor(base_executor.BaseExecutor):
         Raises:
           DataError: no files, too many unusable rows, a label that cannot be learned.
         """
-        input_config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
-        custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
-        custom.custom_config.Unpack(stored := struct_pb2.Struct())
-        settings = IngestSettings.model_validate_json(stored[SETTINGS_KEY])
-        # The driver has put the span into the pattern.
-        base, pattern = exec_properties["input_base"], input_config.splits[0].pattern
+        settings = IngestSettings.model_validate_json(custom_config(exec_properties)[SETTINGS_KEY])
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        base, pattern = source_of(exec_properties, examples.uri)
         files = list_files(base, pattern)
         if not files:
             raise DataError(f"No files match {base}/{pattern}. Check `data.path`.")
-
-        examples = artifact_utils.get_single_instance(output_dict["examples"])
         examples.split_names = artifact_utils.encode_split_names(list(SIDES))
         fileio.makedirs(examples.uri)
         with contextlib.ExitStack() as stack:

@@ -5,7 +5,9 @@ TFX's executor imports TFXIO, and Beam with that, for a data accessor which nobo
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ class FnArgs:
       transform_graph_path: of the graph that made them.
       serving_model_dir: where the SavedModel goes.
       model_run_dir: where logs go.
+      checkpoint_dir: of this training, the same whenever it is tried again with the same inputs.
       custom_config: of the component.
     """
 
@@ -36,6 +39,7 @@ class FnArgs:
     transform_graph_path: str
     serving_model_dir: str
     model_run_dir: str
+    checkpoint_dir: str
     custom_config: dict[str, Any]
 
 
@@ -58,12 +62,23 @@ class Executor(base_executor.BaseExecutor):
             artifact_utils.get_single_uri(input_dict["transform_graph"]),
             path_utils.serving_model_dir(model),
             artifact_utils.get_single_uri(output_dict["model_run"]),
+            _checkpoint_dir(model, input_dict, exec_properties),
             json_utils.loads(exec_properties["custom_config"]),
         )
         module, _, function = exec_properties["run_fn"].rpartition(".")
         getattr(importlib.import_module(module), function)(args)
         if not fileio.exists(args.serving_model_dir):
             raise RuntimeError(f"{exec_properties['run_fn']} left no model in {args.serving_model_dir}.")
+        if fileio.exists(args.checkpoint_dir):
+            fileio.rmtree(args.checkpoint_dir)
+
+
+def _checkpoint_dir(model_uri: str, inputs: dict[str, list[Any]], exec_properties: dict[str, Any]) -> str:
+    """Return a folder beside the stage's outputs, named by everything that the training depends on."""
+    stage = os.path.dirname(os.path.dirname(model_uri.rstrip("/")))
+    uris = {key: [artifact.uri for artifact in artifacts] for key, artifacts in inputs.items()}
+    key = hashlib.sha256(json.dumps([uris, exec_properties], sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return os.path.join(stage, ".system", "checkpoints", key)
 
 
 def _patterns(examples: list[Any], splits: Sequence[str]) -> list[str]:

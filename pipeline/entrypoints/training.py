@@ -20,8 +20,10 @@ from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from models import datasets, distribution, linear, metrics, training
+from models.checkpoints import Checkpoints
 from models.heads import Head
 from pipeline.artifacts import keras_model_path, training_report_path
+from pipeline.progress import announce
 from preprocessing.features import Feature, Label, encoded_features, transformed_name
 from preprocessing.labels import class_names
 
@@ -92,18 +94,23 @@ def run_fn(fn_args: FnArgs) -> None:
         with seconds.of("fit"):
             with strategy.scope():
                 model = task.build(task.Config.model_validate(settings.model), spec.features, head)
-            logs = [training.tensorboard(fn_args.model_run_dir)]
-            history = training.fit(model, head.loss, train, evaluation, settings.fit, logs)
+            checkpoints = Checkpoints(fn_args.checkpoint_dir)
+            if checkpoints.restored_epochs:
+                announce(f"goes on after epoch {checkpoints.restored_epochs} of an interrupted training")
+            callbacks = [training.tensorboard(fn_args.model_run_dir), checkpoints]
+            history = training.fit(model, head.loss, train, evaluation, settings.fit, callbacks)
         baseline = waiting.result()
     with seconds.of("export"):
         _export(model, transform, settings, fn_args.serving_model_dir)
+    num_epochs = len(history.epoch) - checkpoints.restored_epochs
     report = {
         "strategy": reason,
         **_course(history),
         "parameters": int(model.count_params()),
         **baseline,
         "examples": examples.num_examples,
-        "examples_per_second": round(examples.num_examples * len(history.epoch) / seconds.by_part["fit"], 1),
+        "resumed_after_epochs": checkpoints.restored_epochs,
+        "examples_per_second": round(examples.num_examples * num_epochs / seconds.by_part["fit"], 1),
         "seconds": {part: round(value, 2) for part, value in seconds.by_part.items()},
     }
     io_utils.write_string_file(training_report_path(_model_uri(fn_args.serving_model_dir)), json.dumps(report, indent=1))

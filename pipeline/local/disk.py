@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from tfx.orchestration.portable import data_types
 from tfx.types.artifact import Artifact
-from tfx.utils import proto_utils
 
 from pipeline.errors import PipelineError
 from pipeline.ingest.source import is_remote, list_files
@@ -58,14 +57,12 @@ def _artifact_bytes(artifact: Artifact) -> int:
 
 def _source_files(info: data_types.ExecutionInfo) -> Iterable[str]:
     """Return the local files that an ExampleGen is about to read."""
-    from tfx.proto import example_gen_pb2
+    from pipeline.components.example_gen_source import source_of
 
-    base = info.exec_properties.get("input_base")
-    if not base or is_remote(base):
+    if "input_config" not in info.exec_properties or "examples" not in info.output_dict:
         return []
-    config = example_gen_pb2.Input()
-    proto_utils.json_to_proto(info.exec_properties["input_config"], config)
-    return [path for split in config.splits for path in list_files(base, split.pattern)]
+    base, pattern = source_of(info.exec_properties, info.output_dict["examples"][0].uri)
+    return [] if is_remote(base) else list_files(base, pattern)
 
 
 def _existing(path: str) -> str:

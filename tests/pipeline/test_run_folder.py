@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.run_folder import likely_all_reused, pushed_and_gone, run_folder, write_summary
+from pipeline.local.run_folder import likely_all_reused, release, reserve, run_folder, write_summary
 
 
 def leave(root: Path, run_id: str, **content: object) -> None:
@@ -29,19 +29,13 @@ def test_what_is_no_number_is_null(tmp_path: Path) -> None:
     assert json.loads(text, parse_constant=lambda name: name)["edge"] == {"metrics": [None, {"auc": None}, 0.5]}
 
 
-def test_push_that_somebody_removed_is_noticed(tmp_path: Path) -> None:
-    (tmp_path / "pushed" / "edge" / "1").mkdir(parents=True)
-    leave(tmp_path, "run", pushed={"saved_model": "pushed/saved_model/1", "edge": "pushed/edge/1"})
-    assert pushed_and_gone(tmp_path) == ["saved_model"]
-
-
-def test_first_run_has_pushed_nothing(tmp_path: Path) -> None:
-    assert pushed_and_gone(tmp_path) == []
-
-
-def test_what_was_not_pushed_is_not_missed(tmp_path: Path) -> None:
-    leave(tmp_path, "run", pushed={"saved_model": None, "edge": None})
-    assert pushed_and_gone(tmp_path) == []
+def test_summary_fits_where_its_space_was_reserved(tmp_path: Path) -> None:
+    reserve(tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_blocks * 512 >= 2**20
+    release(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    release(tmp_path)
 
 
 @pytest.mark.parametrize(

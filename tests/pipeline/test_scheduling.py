@@ -14,6 +14,7 @@ import pytest
 from pipeline.local.execution import StageResult
 from pipeline.local.scheduling import default_jobs, run_stages
 from pipeline.local.screen import Screen
+from pipeline.local.selection import Selection
 
 NEEDS = {
     "read": set(),
@@ -28,8 +29,8 @@ NEEDS = {
 class Pretended:
     """Stages that do what a test says, and notes of which ran side by side."""
 
-    def __init__(self, work: Callable[[str], None], failing: tuple[str, ...] = ()):
-        self.stage_ids, self.needs = list(NEEDS), NEEDS
+    def __init__(self, work: Callable[[str], None], failing: tuple[str, ...] = (), skipped: tuple[str, ...] = ()):
+        self.stage_ids, self.needs, self.selection = list(NEEDS), NEEDS, Selection(skipped=frozenset(skipped))
         self.started: list[str] = []
         self.together: set[frozenset[str]] = set()
         self._work, self._failing, self._now, self._lock = work, failing, set(), threading.Lock()
@@ -118,3 +119,11 @@ def test_jobs_are_as_many_as_cores_and_memory_allow(monkeypatch: pytest.MonkeyPa
     assert default_jobs() == 2
     Memory.total = 2**30
     assert default_jobs() == 1
+
+
+def test_skipped_stages_are_not_launched() -> None:
+    pretended = Pretended(lambda stage_id: None, skipped=("compress", "push"))
+    results, _ = run(pretended, 2)
+    states = {result.id: result.state for result in results}
+    assert states == dict.fromkeys(NEEDS, "ran") | {"compress": "skipped", "push": "skipped"}
+    assert not {"compress", "push"} & set(pretended.started)

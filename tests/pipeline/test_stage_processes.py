@@ -35,7 +35,7 @@ def request(folder: Path, how: str, note: str = "") -> StageRequest:
     )
     spec = executable_spec_pb2.PythonClassExecutableSpec(class_path=EXECUTOR)
     execution = info.to_proto().SerializeToString()
-    paths = {"log": str(folder / "log.txt"), "tmp_dir": str(folder / "tmp")}
+    paths = {"log": str(folder / "log.txt"), "lock": str(folder / "lock"), "tmp_dir": str(folder / "tmp")}
     return StageRequest("Ends", execution, spec.SerializeToString(), False, EXECUTOR.rpartition(".")[0], **paths)
 
 

@@ -23,6 +23,12 @@ def remember(fn_args: object) -> None:
     os.makedirs(fn_args.serving_model_dir)  # type: ignore[attr-defined]
 
 
+def save(fn_args: object) -> None:
+    """A run_fn that leaves a folder for a model, and a checkpoint."""
+    remember(fn_args)
+    os.makedirs(fn_args.checkpoint_dir)  # type: ignore[attr-defined]
+
+
 def forget(fn_args: object) -> None:
     """A run_fn that leaves nothing."""
 
@@ -39,7 +45,7 @@ def arguments(folder: Path, function: str) -> tuple[dict, dict, dict]:
     examples.split_names = json.dumps(["train", "eval", "rest"])
     inputs = {"examples": [examples], "transform_graph": [artifact(standard_artifacts.TransformGraph, "graph")]}
     outputs = {
-        "model": [artifact(standard_artifacts.Model, "model")],
+        "model": [artifact(standard_artifacts.Model, "Trainer/model/7")],
         "model_run": [artifact(standard_artifacts.ModelRun, "run")],
     }
     properties = {
@@ -56,10 +62,28 @@ def test_run_fn_is_told_what_tfx_tells(tmp_path: Path) -> None:
     Executor().Do(*arguments(tmp_path, "remember"))
     (told,) = TOLD
     theirs = GenericExecutor()._GetFnArgs(*arguments(tmp_path, "remember"))
-    assert {name: getattr(told, name) for name in FnArgs.__annotations__} == {
-        name: getattr(theirs, name) for name in FnArgs.__annotations__
-    }
+    names = set(FnArgs.__annotations__) - {"checkpoint_dir"}
+    assert {name: getattr(told, name) for name in names} == {name: getattr(theirs, name) for name in names}
     assert len(told.train_files) == 2
+
+
+def test_checkpoints_go_by_what_the_training_depends_on_and_not_by_the_attempt(tmp_path: Path) -> None:
+    TOLD.clear()
+    inputs, outputs, properties = arguments(tmp_path, "save")
+    Executor().Do(inputs, outputs, properties)
+    outputs["model"][0].uri = str(tmp_path / "Trainer" / "model" / "8")
+    Executor().Do(inputs, outputs, properties)
+    outputs["model"][0].uri = str(tmp_path / "Trainer" / "model" / "9")
+    Executor().Do(inputs, outputs, properties | {"custom_config": "{}"})
+    folders = [Path(told.checkpoint_dir) for told in TOLD]
+    assert folders[0] == folders[1] != folders[2]
+    assert folders[0].parent == tmp_path / "Trainer" / ".system" / "checkpoints"
+
+
+def test_checkpoints_go_when_the_training_is_done(tmp_path: Path) -> None:
+    TOLD.clear()
+    Executor().Do(*arguments(tmp_path, "save"))
+    assert not Path(TOLD[0].checkpoint_dir).exists()
 
 
 def test_run_fn_that_leaves_no_model_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""What local files hold decides whether ExampleGen runs, not where they lie or when they were written.
+
+TFX's driver puts folder, pattern and times of change into the cache key: a file that was touched, or copied elsewhere, would be
+read again. Ours leaves a note of where the files are beside the stage's outputs, and names them by their content in the key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+from google.protobuf import json_format, struct_pb2
+from tfx.components.example_gen import driver
+from tfx.orchestration import data_types
+from tfx.orchestration.portable import data_types as portable_data_types
+from tfx.proto import example_gen_pb2
+from tfx.proto.orchestration import driver_output_pb2
+
+DATA_DIGEST_KEY = "data_digest"  # in the custom config
+_BY_CONTENT = "by-content"
+
+
+class Source(NamedTuple):
+    """Files: a folder and a pattern below it."""
+
+    base: str
+    pattern: str
+
+
+class ContentDriver(driver.FileBasedDriver):
+    """Resolves spans as TFX's does, and keys by content."""
+
+    def run(self, execution_info: portable_data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """Resolve, and leave the note."""
+        self._examples_uri = execution_info.output_dict["examples"][0].uri
+        return super().run(execution_info)
+
+    def resolve_exec_properties(
+        self, exec_properties: dict[str, Any], pipeline_info: data_types.PipelineInfo, component_info: data_types.ComponentInfo
+    ) -> dict[str, Any]:
+        """Return the properties of the span that is read, without places and times."""
+        resolved = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
+        config = json_format.Parse(resolved["input_config"], example_gen_pb2.Input())
+        digest = custom_config(resolved)[DATA_DIGEST_KEY]
+        note = _note(self._examples_uri, digest)
+        os.makedirs(os.path.dirname(note), exist_ok=True)
+        with open(note, "w", encoding="utf-8") as file:
+            json.dump(Source(resolved["input_base"], config.splits[0].pattern)._asdict(), file)
+        config.splits[0].pattern = digest
+        return resolved | {
+            "input_base": _BY_CONTENT,
+            "input_config": json_format.MessageToJson(config, sort_keys=True),
+            "input_fingerprint": f"content:{digest}",
+        }
+
+
+def source_of(exec_properties: dict[str, Any], examples_uri: str) -> Source:
+    """Return which files an ExampleGen is to read, for its executor.
+
+    Args:
+      exec_properties: after the driver.
+      examples_uri: where the examples go.
+    """
+    config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
+    # The driver has put the span into the pattern.
+    source = Source(exec_properties["input_base"], config.splits[0].pattern)
+    if source.base != _BY_CONTENT:
+        return source
+    with open(_note(examples_uri, source.pattern), encoding="utf-8") as file:
+        return Source(**json.load(file))
+
+
+def custom_config(exec_properties: dict[str, Any]) -> dict[str, Any]:
+    """Return what an ExampleGen was given beside what TFX knows."""
+    custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
+    custom.custom_config.Unpack(stored := struct_pb2.Struct())
+    return dict(stored)
+
+
+def _note(examples_uri: str, digest: str) -> str:
+    stage = os.path.dirname(os.path.dirname(examples_uri.rstrip("/")))
+    return os.path.join(stage, ".system", "sources", f"{digest}.json")
