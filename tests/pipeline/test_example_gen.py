@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,25 @@ def test_a_change_in_the_span_that_is_read_is_no_cache_hit_and_one_in_another_sp
     write(tmp_path / "2.csv", ROWS.replace("t7", "t8"))
     assert (tmp_path / "2.csv").stat().st_size == before.st_size  # TFX's own fingerprint may not see it
     assert run(path=path)[0].state == "ran"
+
+
+def test_touched_file_is_reused_and_so_is_a_copy_elsewhere(tmp_path: Path, run):
+    path = write(tmp_path / "data.csv")
+    assert run(path=str(path))[0].state == "ran"
+    os.utime(path, (0, 0))
+    assert run(path=str(path))[0].state == "reused"
+    copy = write(tmp_path / "elsewhere" / "copy.csv")
+    path.unlink()
+    assert run(path=str(copy))[0].state == "reused"
+
+
+def test_what_the_copy_holds_is_read_where_it_lies(tmp_path: Path, run):
+    assert run(path=str(write(tmp_path / "data.csv")))[0].state == "ran"
+    other = write(tmp_path / "elsewhere" / "other.csv", ROWS + ROWS.splitlines()[-1] + "\n")
+    result, examples = run(path=str(other))
+    assert result.state == "ran"
+    assert sum(read_ingest_report(examples.uri)["examples"].values()) == len(ROWS.splitlines())
+    assert run(path=str(tmp_path / "data.csv"))[0].state == "reused"
 
 
 def test_dated_spans_and_versions_are_found(tmp_path: Path, run):
