@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pipeline.errors import RootLockedError
 
+_FILE = ".lock"
+
 
 @contextlib.contextmanager
 def root_lock(root: Path) -> Iterator[None]:
@@ -18,7 +20,7 @@ def root_lock(root: Path) -> Iterator[None]:
     Raises:
       RootLockedError: another process holds it.
     """
-    with (root / ".lock").open("a+") as file:
+    with (root / _FILE).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -31,3 +33,16 @@ def root_lock(root: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def lock_holder(root: Path) -> str | None:
+    """Return the process id that whoever holds a root has left there, "unknown" without one; None if nobody holds it."""
+    try:
+        with (root / _FILE).open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go with the file
+            except BlockingIOError:
+                return file.read().strip() or "unknown"
+    except FileNotFoundError:
+        return None
+    return None
