@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TextIO
 
@@ -24,11 +25,15 @@ def diagnose(subject: Subject, as_json: bool = False) -> int:
     Returns:
       The exit code: 2 if there is a problem.
     """
-    with redirected_output() as output:
+    with contextlib.ExitStack() as stack:
+        screen, errors = sys.stdout, sys.stderr
+        with contextlib.suppress(OSError):  # there is no folder for temporary files, as the check of the disk will say
+            output = stack.enter_context(redirected_output())
+            screen, errors = output.screen, output.errors
         try:
-            findings = _print_document(subject, output.screen) if as_json else _print_lines(subject, output.screen)
+            findings = _print_document(subject, screen) if as_json else _print_lines(subject, screen)
         except KeyboardInterrupt:
-            print("Interrupted.", file=output.errors)
+            print("Interrupted.", file=errors)
             return EXIT_INTERRUPTED
     return EXIT_PROBLEM if any(finding.state == "problem" for finding in findings) else EXIT_OK
 

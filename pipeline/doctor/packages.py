@@ -99,7 +99,7 @@ def judge_packages(found: Mapping[str, str], lock_file: Path | None) -> Iterator
     title = ", ".join(f"{name} {found[name]}" for name in ("tfx", "tensorflow", "tf-keras", "apache-beam") if name in found)
     if lock_file is None:
         yield warning("packages", f"{title}: there is no lock file for it here to compare with.", REPAIR)
-        yield from _judge_requirements()
+        yield from _judge_requirements(found)
         return
     locked = read_lock(lock_file.read_text("utf-8"))
     other = [name for name, version in locked.items() if found.get(name) != version]
@@ -126,11 +126,11 @@ def _judge_dill(found: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
-def _judge_requirements() -> Iterator[Finding]:
+def _judge_requirements(found: Mapping[str, str]) -> Iterator[Finding]:
     """Compare the core packages with what each asks of the others."""
     from packaging.requirements import Requirement
 
-    found, wrong = installed(), []
+    wrong = []
     for name in sorted(CORE & found.keys()):
         for text in importlib.metadata.requires(name) or ():
             asked = Requirement(text)

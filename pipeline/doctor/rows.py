@@ -23,8 +23,6 @@ from pipeline.local.preflight import data_files
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
-MAX_ROWS = 100_000
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -45,7 +43,7 @@ class Rows:
     statistics: Mapping[Side, statistics_pb2.DatasetFeatureStatistics] = field(default_factory=dict)
 
 
-def read_rows(config: PipelineConfig, max_rows: int = MAX_ROWS) -> Rows:
+def read_rows(config: PipelineConfig, max_rows: int) -> Rows:
     """Read, check, split and describe rows.
 
     Args:

@@ -38,6 +38,7 @@ class Subject:
       root: of runs; default: runs/<pipeline name>.
       project: the folder of this project, with its lock files and .venv.
       endpoints: of the cloud.
+      max_rows: about how many rows of the data are held to the schema.
     """
 
     config: Path | None = None
@@ -45,6 +46,7 @@ class Subject:
     root: Path | None = None
     project: Path = _PROJECT
     endpoints: Endpoints = field(default_factory=Endpoints)
+    max_rows: int = 100_000
 
     @functools.cached_property
     def experiment(self) -> PipelineConfig:
@@ -83,7 +85,7 @@ class Subject:
         _import_lean()
         from pipeline.doctor.rows import read_rows
 
-        return read_rows(self.experiment)
+        return read_rows(self.experiment, self.max_rows)
 
     @functools.cached_property
     def vertex(self) -> VertexRuntime:
