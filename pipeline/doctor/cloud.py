@@ -43,10 +43,10 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """What went wrong, in the service's words."""
+        """What went wrong, in the service's words, without a full stop."""
         error = self.document.get("error")
         text = error.get("message", "") if isinstance(error, dict) else ""
-        return f"HTTP {self.status}" + (f": {text}" if text else "")
+        return f"HTTP {self.status}" + (f": {text.rstrip('.')}" if text else "")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Cloud:
                 method, url, params=list(parameters), headers=dict(headers or {}), timeout=_TIME_LIMIT_SECONDS
             )
         except (requests.RequestException, exceptions.GoogleAuthError) as error:
-            raise CloudError(f"{url.partition('?')[0]} cannot be reached: {error}.", _CONNECT) from error
+            raise CloudError(f"{url.partition('?')[0]} cannot be reached: {_innermost(error)}.", _CONNECT) from error
         return Answer(
             answer.status_code, _document(answer.content), {key.lower(): text for key, text in answer.headers.items()}
         )
@@ -100,7 +100,7 @@ def connect() -> Cloud:
     except exceptions.RefreshError as error:
         raise CloudError(f"Google does not take the credentials: {_first(error)}", _LOG_IN) from error
     except exceptions.TransportError as error:
-        raise CloudError(f"Google cannot be reached to check the credentials: {_first(error)}", _CONNECT) from error
+        raise CloudError(f"Google cannot be reached to check the credentials: {_innermost(error)}.", _CONNECT) from error
     account = getattr(credentials, "service_account_email", None) or getattr(credentials, "account", None)
     return Cloud(requests.AuthorizedSession(credentials), account or "the user who logged in")
 
@@ -146,6 +146,13 @@ def _document(content: bytes) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what the network said, below the words that libraries put around it."""
+    while below := error.__cause__ or error.__context__:
+        error = below
+    return f"{type(error).__name__}: {error}".rstrip(".")
 
 
 def _first(error: Exception) -> str:
