@@ -22,12 +22,12 @@ TIME_LIMIT_SECONDS = 180.0
 _NUM_SHOWN = 600  # characters of an error; TensorFlow spells whole tracebacks
 
 _PROGRAM = """
-import importlib, json, os, sys, time
-sys.path.pop(0)
+import importlib, json, os, sys
+sys.path[:] = json.loads(sys.argv[1])
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 answers = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
-for name in sys.argv[1:]:
+for name in sys.argv[2:]:
     print(json.dumps({"module": name}), file=answers)
     try:
         importlib.import_module(name)
@@ -78,7 +78,7 @@ def load(modules: Sequence[str], limit_seconds: float = TIME_LIMIT_SECONDS) -> l
 
 def _load_until_crash(modules: Sequence[str], limit_seconds: float) -> list[Loading]:
     """Return how it went with the modules up to the one that ended the process: with one of them, at least."""
-    command = [sys.executable, "-c", _PROGRAM, *modules]
+    command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), *modules]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             said, complaints = process.communicate(timeout=limit_seconds)

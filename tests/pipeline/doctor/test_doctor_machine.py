@@ -171,7 +171,7 @@ def test_wheels_that_crash_hang_or_do_not_fit_are_told_apart(tmp_path: Path, mon
     }
     for name, text in contents.items():
         (tmp_path / f"doctor_{name}.py").write_text(text)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     loadings = load([f"doctor_{name}" for name in ("illegal", "leaves", "newer", "absent", "fits")])
     assert [(loading.module.removeprefix("doctor_"), loading.error) for loading in loadings] == [
         ("illegal", "the process ended with SIGILL: gone wrong"),
@@ -189,7 +189,7 @@ def test_wheels_that_crash_hang_or_do_not_fit_are_told_apart(tmp_path: Path, mon
 
 def test_a_wheel_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "doctor_hangs.py").write_text("import time; time.sleep(60)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     first, second = load(["doctor_hangs", "json"], limit_seconds=1.0)
     assert (first.error, second.error) == ("still loading after 1 s", None)
     assert cure_of("still loading after 1 s").startswith("The disk, or the machine, is too slow")
