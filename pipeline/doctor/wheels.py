@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.doctor.findings import REPAIR, Finding, ok, problem
+from pipeline.doctor.findings import REINSTALL, REPAIR, Finding, ok, problem
 
 if TYPE_CHECKING:
     from pipeline.doctor.subject import Subject
@@ -117,4 +117,4 @@ def cure_of(error: str) -> str:
         return "The kernel ended it, most likely for want of memory: see `memory`."
     if "still loading" in error:
         return "The disk, or the machine, is too slow or busy: try again; keep .venv on a local disk."
-    return REPAIR
+    return REPAIR if error.startswith("ModuleNotFoundError") else REINSTALL

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.doctor.disk import judge_files, judge_space, try_folder
-from pipeline.doctor.findings import REPAIR, Finding
+from pipeline.doctor.findings import REINSTALL, REPAIR, Finding
 from pipeline.doctor.generations import GENERATIONS
 from pipeline.doctor.interpreter import Interpreter, judge_glibc, judge_interpreter, judge_processor, this_interpreter
 from pipeline.doctor.memory import Memory, cgroup_memory, judge_memory
@@ -182,8 +182,9 @@ def test_wheels_that_crash_hang_or_do_not_fit_are_told_apart(tmp_path: Path, mon
     ]
     cures = [cure_of(loading.error) for loading in loadings if loading.error]
     assert cures[0].startswith("The processor lacks instructions")
-    assert cures[1] == REPAIR
+    assert cures[1] == REINSTALL
     assert cures[2].startswith("The wheel is built for a newer system (GLIBC_2.38).")
+    assert cures[3] == REPAIR
     assert [loading.is_absent for loading in loadings] == [False, False, False, True, False]
 
 
