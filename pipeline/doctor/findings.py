@@ -9,7 +9,6 @@ State = Literal["ok", "warning", "problem"]
 
 # `make setup` alone does nothing where .venv looks up to date; -B makes it compare every package with the lock file.
 REPAIR = "Run `make -B setup`: it installs every package as locked, and removes what does not belong."
-
 # For a package whose version is right and whose files are not.
 REINSTALL = "Run `rm -rf .venv && make setup`: it installs every package anew."
 

@@ -95,7 +95,9 @@ def judge_packages(found: Mapping[str, str], lock_file: Path | None) -> Iterator
     if "tfx" not in found:
         yield problem("packages", "TFX is not installed in this Python.", REPAIR)
         return
-    yield from _judge_dill(found)
+    lacks_dill = "dill" not in found and found.get("tfx-bsl", "").startswith("1.16.")
+    if lacks_dill:
+        yield _lack_of_dill(found)
     title = ", ".join(f"{name} {found[name]}" for name in ("tfx", "tensorflow", "tf-keras", "apache-beam") if name in found)
     if lock_file is None:
         yield warning("packages", f"{title}: there is no lock file for it here to compare with.", REPAIR)
@@ -105,7 +107,7 @@ def judge_packages(found: Mapping[str, str], lock_file: Path | None) -> Iterator
     other = [name for name, version in locked.items() if found.get(name) != version]
     if not other:
         yield ok("packages", f"{title}; all {len(locked)} packages as in {lock_file.name}")
-    if core := [name for name in other if name in CORE]:
+    if core := [name for name in other if name in CORE and not (lacks_dill and name == "dill")]:
         yield problem("packages", _difference(core, found, locked, lock_file.name), REPAIR)
     if rest := [name for name in other if name not in CORE]:
         yield warning("packages", _difference(rest, found, locked, lock_file.name), REPAIR)
@@ -116,14 +118,10 @@ def _difference(names: list[str], found: Mapping[str, str], locked: Mapping[str,
     return f"{len(names)} of {len(locked)} packages differ from {lock_name}: {'; '.join(sentences)}."
 
 
-def _judge_dill(found: Mapping[str, str]) -> Iterator[Finding]:
-    if "dill" not in found and found.get("tfx-bsl", "").startswith("1.16."):
-        yield problem(
-            "packages",
-            f"dill is missing: tfx_bsl {found['tfx-bsl']} imports it, and apache-beam {found.get('apache-beam', '(missing)')} "
-            "does not bring it (up to 2.65 Beam does).",
-            REPAIR,
-        )
+def _lack_of_dill(found: Mapping[str, str]) -> Finding:
+    beam = found.get("apache-beam", "(none)")
+    what = f"dill is missing, which tfx_bsl {found['tfx-bsl']} imports. Beam brings it, but only up to 2.65; here is {beam}."
+    return problem("packages", what, REPAIR)
 
 
 def _judge_requirements(found: Mapping[str, str]) -> Iterator[Finding]:
