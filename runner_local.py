@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from pathlib import Path
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    print("This Python lacks the packages. Use .venv/bin/python, which `make setup` makes.", file=sys.stderr)
+    print("What else is amiss: python3 -m pipeline.doctor", file=sys.stderr)
+    sys.exit(2)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -48,6 +54,23 @@ def run(
 
     options = local.RunOptions(config, root, overrides, fresh, as_json, engine.value, jobs, only or first, only or last)
     raise typer.Exit(local.run(options, alone=True))
+
+
+@app.command()
+def doctor(
+    config: Path = typer.Option(None, help="Check this experiment and its data too."),
+    runtime: Path = typer.Option(None, help="Check Vertex AI too: credentials, bucket, APIs, image."),
+    root: Path = typer.Option(None, help="Where runs go. [default: runs/<pipeline name>]"),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document instead of lines."),
+) -> None:
+    """Check whether this machine, a config and a cloud set-up can run the pipeline; name each problem with its cure.
+
+    Exit codes: 0 no problem, perhaps warnings; 2 a problem.
+    """
+    from pipeline.doctor.diagnosing import diagnose
+    from pipeline.doctor.subject import Subject
+
+    raise typer.Exit(diagnose(Subject(config, runtime, root), as_json))
 
 
 if __name__ == "__main__":

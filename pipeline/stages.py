@@ -46,7 +46,7 @@ from pipeline.data_config import BigQueryData, FileData
 from pipeline.entrypoints import training, transforming
 from pipeline.entrypoints.training import TrainSettings
 from pipeline.entrypoints.transforming import TransformSettings
-from pipeline.ingest.settings import IngestSettings
+from pipeline.ingest.settings import ingest_settings
 from pipeline.ingest.source import base_and_pattern, content_digest, is_remote
 from pipeline.ingest.spans import resolve_span
 from pipeline.runtime import Runtime
@@ -87,14 +87,7 @@ def ingest(config: PipelineConfig, runtime: Runtime) -> BaseComponent:
 
 def _ingest_files(config: PipelineConfig, data: FileData, runtime: Runtime) -> ColumnarExampleGen:
     base, pattern = base_and_pattern(runtime.data_path(data.path), data.kind)
-    settings = IngestSettings(
-        kind=data.kind,
-        label=config.label,
-        number_columns=config.number_columns,
-        split=data.split,
-        max_bad_rows=data.max_bad_rows,
-        rows_per_shard=data.rows_per_shard,
-    )
+    settings = ingest_settings(data, config.label, config.number_columns)
     digests = {"code_digest": code_digest(example_gen)}
     if is_remote(base):
         return ColumnarExampleGen(base, pattern, settings, digests, data.span)

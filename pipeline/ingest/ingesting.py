@@ -55,7 +55,11 @@ class _Part:
 
 
 def ingest(
-    files: Sequence[str], settings: IngestSettings, writers: Mapping[Side, Writer], quarantine: Quarantine
+    files: Sequence[str],
+    settings: IngestSettings,
+    writers: Mapping[Side, Writer],
+    quarantine: Quarantine,
+    max_rows: int | None = None,
 ) -> IngestReport:
     """Convert, check and split.
 
@@ -64,6 +68,8 @@ def ingest(
       settings: what the config says of the data.
       writers: {split: where its examples go}.
       quarantine: where all unusable rows go, in the order of the files; the report holds the first ones only.
+      max_rows: go no further than the part of a block in which this many are reached; what the columns hold is still found out
+        from all rows.
 
     Raises:
       DataError: no rows, too many unusable ones, files that differ in their columns, no label, one that cannot be learned.
@@ -80,6 +86,8 @@ def ingest(
         for name, framed in part.framed.items():
             report.examples[name] += len(framed)
             writers[name].write(framed)
+        if max_rows is not None and num_rows >= max_rows:
+            break
     if not num_rows:
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         raise DataError(f"There is not a single row in {files[0]}{more}. Bring rows, or check `data.path`.")

@@ -27,14 +27,20 @@ def check_data(config: PipelineConfig) -> None:
     if isinstance(config.data, BigQueryData):
         return
     try:
-        files = _files(config.data)
+        files = data_files(config.data)
         columns = READERS[config.data.kind].column_names(files, _wanted(config))
     except DataError as error:
         raise ConfigError(f"data.path: {error}") from error
     _check_columns(config, columns, config.data.path)
 
 
-def _files(data: FileData) -> list[str]:
+def data_files(data: FileData) -> list[str]:
+    """Return the files that a run will read, of the span that is asked for.
+
+    Raises:
+      ConfigError: there are none.
+      DataError: the span cannot be told.
+    """
     path = resolve_package(data.path)
     base, pattern = base_and_pattern(path, data.kind)
     if files := list_files(base, resolve_span(base, pattern, data.span).pattern):

@@ -93,13 +93,16 @@ def leftovers(root: Path) -> list[str]:
 
 
 def outcome(finished: Finished) -> dict[str, Any]:
-    """Return what a run found out, without times and sizes."""
+    """Return what a run found out, without times and sizes, and without what it compared its model with.
+
+    That is the latest blessed model: after a run that was killed between blessing and push, the candidate itself.
+    """
     summary = finished.summary
     variants = summary["edge"]["variants"] if summary["edge"] else []
     return {
         "status": summary["status"],
         "data": summary["data"],
-        "metrics": summary["metrics"],
+        "metrics": {who: values for who, values in summary["metrics"].items() if who != "baseline"},
         "slices": summary["slices"],
         "gates": summary["gates"],
         "edge": {variant["name"]: variant["metrics"] for variant in variants},
