@@ -1,4 +1,4 @@
-"""Random layers whose numbers follow from seed and step alone, so that a training that goes on draws what it would have drawn."""
+"""Random layers whose numbers follow from seed and step alone, so that a training that goes on draws what it would have."""
 
 from __future__ import annotations
 
@@ -44,4 +44,3 @@ def by_step(model: keras.Model, seed: int) -> Iterator[None]:
     finally:
         for layer, original in zip(layers, originals, strict=True):
             setattr(layer, _ATTRIBUTE, original)
-

@@ -89,6 +89,6 @@ def _damaged(path: Path, what: str) -> Finding:
     return warning(
         "root",
         f"{path} is damaged: {what}.",
-        f"Run: the copy of the last finished run, metadata.backup.db, takes its place, and what ran since runs anew. Without a copy "
-        "everything does; pushed models stay.",
+        "Run: the copy of the last finished run, metadata.backup.db, takes its place, and what ran since runs anew. "
+        "Without a copy everything does; pushed models stay.",
     )

@@ -120,7 +120,7 @@ def kill_and_resume(repository: Path, config: Path, undisturbed: Finished, root:
     assert versions(root, "edge") == (["1"] if undisturbed.summary["edge"] else [])
 
     again = run_here(config, root)
-    states = set(again.states[stage] for stage in ("ExampleGen", "StatisticsGen", "Transform", "Trainer"))
+    states = {again.states[stage] for stage in ("ExampleGen", "StatisticsGen", "Transform", "Trainer")}
     assert states == {"reused"}
     assert again.summary["pushed"] == resumed.summary["pushed"]
 
@@ -149,7 +149,9 @@ def test_fresh_run_begins_training_from_nothing(repository: Path, config: Path, 
 
 
 @pytest.mark.parametrize("stage", ["Transform", "Trainer"])
-def test_stage_that_is_killed_alone_fails_the_run_which_says_so(repository: Path, config: Path, tmp_path: Path, stage: str) -> None:
+def test_stage_that_is_killed_alone_fails_the_run_which_says_so(
+    repository: Path, config: Path, tmp_path: Path, stage: str
+) -> None:
     root = tmp_path / "root"
     failed = run_harmed(repository, config, root, fault(EXECUTORS[stage], "after", "kill_this"))
     assert failed.code == 1

@@ -95,7 +95,9 @@ def test_interrupted_training_ends_like_an_undisturbed_one(data: Callable, inter
     assert_same(train(data, [checkpoints]), undisturbed)
 
 
-@pytest.mark.parametrize("fit", [{"learning_rate_schedule": "cosine"}, {"optimizer": "adam"}, {"early_stopping_patience": None}])
+@pytest.mark.parametrize(
+    "fit", [{"learning_rate_schedule": "cosine"}, {"optimizer": "adam"}, {"early_stopping_patience": None}]
+)
 def test_schedule_and_optimizer_go_on_too(fit: dict, tmp_path: Path):
     undisturbed = train(streamed, [], **fit)
     with pytest.raises(KeyboardInterrupt):

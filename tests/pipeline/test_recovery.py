@@ -15,7 +15,7 @@ from pipeline.local.recovery import forget_checkpoints, recover
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[MetadataStore]:
-    yield open_store(tmp_path)
+    return open_store(tmp_path)
 
 
 def open_store(root: Path) -> MetadataStore:

@@ -51,7 +51,7 @@ def test_unknown_stage_is_named_with_the_nearest_and_all_others() -> None:
         "--from: no stage is called 'Trainr'. Did you mean 'Trainer'? "
         "The stages: Read, Check, Transform, Trainer, Evaluator, Compressor, Pusher."
     )
-    with pytest.raises(ConfigError, match="^--to: no stage is called 'x'. The stages: Read"):
+    with pytest.raises(ConfigError, match=r"^--to: no stage is called 'x'. The stages: Read"):
         select(NEEDS, None, "x")
 
 
