@@ -65,3 +65,8 @@ GATES_FILE = "gates.json"
 EDGE_REPORT_FILE = "report.json"
 EDGE_PACKAGE_FOLDER = "package"
 APPROVAL_FILE = "approval.json"
+
+# Custom properties of what a pusher leaves.
+DESTINATION_PROPERTY = "pushed_destination"
+VERSION_PROPERTY = "pushed_version"
+PUSHED_PROPERTY = "pushed"

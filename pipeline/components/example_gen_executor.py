@@ -15,12 +15,14 @@ from tfx.utils import io_utils
 from pipeline.artifacts import ingest_report_path, quarantine_path
 from pipeline.data_config import SIDES
 from pipeline.errors import DataError
+from pipeline.ingest.data_files import FileDigests, identified, total_digest
 from pipeline.ingest.ingesting import ingest
 from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.source import list_files
 from pipeline.ingest.tfrecords import sharded_writer
 
-SETTINGS_KEY = "settings"  # in the custom config
+# In the custom config.
+SETTINGS_KEY, FILES_KEY = "settings", "data_files"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -53,6 +55,9 @@ class Executor(base_executor.BaseExecutor):
                 writers[name] = stack.enter_context(sharded_writer(folder, _create, settings.rows_per_shard))
             quarantine = stack.enter_context(fileio.open(quarantine_path(examples.uri), "w"))
             report = ingest(files, settings, writers, quarantine)
+        known = FileDigests.from_json(stored[FILES_KEY]) if FILES_KEY in stored else FileDigests({})
+        report.files = identified(report.files, base, known)
+        report.sha256 = total_digest(report.files, base)
         io_utils.write_string_file(ingest_report_path(examples.uri), report.to_json())
         # As tfx.components.util.examples_utils sets them, whose import is TensorFlow's.
         examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import lean_imports
 from pipeline.errors import ConfigError, RootLockedError
+from pipeline.lineage.writing import write_lineage
 from pipeline.local.lock import root_lock
 from pipeline.local.memory import PeakMemory
 from pipeline.local.output import RedirectedOutput, redirected_output
@@ -139,6 +140,7 @@ class _Run:
         summary["seconds"] = round(time.monotonic() - self._clock, 1)
         summary["peak_rss_mb"] = memory.stop()
         write_summary(root, summary)
+        write_lineage(root, summary)
         if self._options.json:
             print((folder / SUMMARY_FILE).read_text("utf-8"), file=self._output.screen)
         else:

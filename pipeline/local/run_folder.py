@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.json_text import to_json
 
+METADATA_FILE = "metadata.db"  # in the root
 SUMMARY_FILE = "summary.json"
 LOG_FILE = "log.txt"
 LATEST = "latest"

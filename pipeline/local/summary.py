@@ -13,10 +13,9 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
-from pipeline.artifacts import EDGE_REPORT_FILE, GATES_FILE
+from pipeline.artifacts import DESTINATION_PROPERTY, EDGE_REPORT_FILE, GATES_FILE
 from pipeline.components.data_gate import read_anomalies
 from pipeline.components.example_gen import read_ingest_report
-from pipeline.components.publisher import DESTINATION_PROPERTY
 from pipeline.config import PipelineConfig
 from pipeline.local.execution import StageResult
 
