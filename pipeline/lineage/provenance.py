@@ -26,13 +26,16 @@ def open_store(path: Path) -> MetadataStore:
     """
     if not path.is_file():  # SQLite would rather be told
         raise StoreError(f"{path} does not exist.")
+    if not path.stat().st_size:
+        raise StoreError(f"{path} is empty.")
     config = mlmd.ConnectionConfig()
     config.sqlite.filename_uri = str(path)
     config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
     try:
         return MetadataStore(config)
     except RuntimeError as error:
-        raise StoreError(f"{path} cannot be read: {str(error).partition(' query:')[0]}.") from error
+        reason = str(error).removeprefix("Error when executing query: ").partition(" query: ")[0]
+        raise StoreError(f"{path} cannot be read: {reason}.") from error
 
 
 class Provenance:

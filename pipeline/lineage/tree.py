@@ -92,7 +92,7 @@ def _add_features(tree: Tree, lineage: Lineage) -> None:
     schema, transform = lineage.data_schema, lineage.transform
     _add(tree, "schema", f"{schema.source}; {len(schema.columns)} columns, {_sha(schema.sha256)}")
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(transform.features.values()).most_common())
-    _add(tree, "transform", f"{transform.module}; {len(transform.features)} features ({kinds}), {_sha(transform.sha256)}")
+    _add(tree, "transform", f"{transform.module}; features: {kinds}; {_sha(transform.sha256)}")
 
 
 def _add_training(tree: Tree, lineage: Lineage) -> None:
