@@ -73,5 +73,26 @@ def doctor(
     raise typer.Exit(diagnose(Subject(config, runtime, root), as_json))
 
 
+@app.command()
+def lineage(
+    root: Path = typer.Option(None, help="Where a pipeline ran. [default: runs/<pipeline name> of --config]"),
+    config: Path = typer.Option(None, help="The experiment, instead of --root."),
+    model: str = typer.Option(None, help="Such as pushed/edge/3. [default: the newest SavedModel]"),
+    as_json: bool = typer.Option(False, "--json", help="Print everything as JSON."),
+    as_events: bool = typer.Option(False, "--openlineage", help="Print OpenLineage run events, one a line."),
+    output: Path = typer.Option(None, help="Write to a file instead."),
+) -> None:
+    """Tell where a pushed model came from: data, schema, transform, hyperparameters, code, metrics, gates, parents.
+
+    Exit codes: 0 told; 2 bad usage, no such model, or nothing left that could tell.
+    """
+    from pipeline.lineage import command
+
+    if as_json and as_events:
+        raise typer.BadParameter("Give --json or --openlineage, not both.")
+    form: command.Format = "json" if as_json else "openlineage" if as_events else "tree"
+    raise typer.Exit(command.show(command.LineageOptions(root, config, model, form, output)))
+
+
 if __name__ == "__main__":
     app()

@@ -11,9 +11,8 @@ import pydantic
 import tensorflow as tf
 import tf_keras as keras
 
-from models import randomness, steps
+from models import steps
 from models.autograph import leave_alone
-from models.checkpoints import Checkpoints
 
 _MOST_STEPS = 32  # per call of the training step: what a call costs is no longer seen beside so many
 
@@ -77,6 +76,8 @@ def fit(
     Raises:
       ValueError: the loss is not a number, with what to try.
     """
+    from models import randomness  # its classes derive from those of Keras, and a config is read without them
+
     leave_alone()
     steps_per_execution = _steps_per_execution(config, (train, evaluation), callbacks)
     if steps_per_execution > 1:
@@ -139,6 +140,8 @@ def _endless(dataset: tf.data.Dataset) -> tuple[tf.data.Dataset, int | None]:
 
 def _begin_after(callbacks: Sequence[keras.callbacks.Callback], own: Sequence[keras.callbacks.Callback], epochs: int) -> int:
     """Return how many epochs need not be trained, as a checkpoint says: all, if early stopping had ended it."""
+    from models.checkpoints import Checkpoints
+
     done = 0
     for checkpoints in (callback for callback in callbacks if isinstance(callback, Checkpoints)):
         checkpoints.beside(own)
@@ -187,7 +190,7 @@ def tensorboard(log_dir: str) -> keras.callbacks.Callback:
 
 
 def _optimizer(config: FitConfig) -> keras.optimizers.Optimizer:
-    from models import optimizers  # its classes derive from those of Keras, and a config is read without them
+    from models import optimizers
 
     if config.optimizer == "adamw":
         return optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)

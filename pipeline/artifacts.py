@@ -66,5 +66,7 @@ EDGE_REPORT_FILE = "report.json"
 EDGE_PACKAGE_FOLDER = "package"
 APPROVAL_FILE = "approval.json"
 
-# Custom property of a pushed model: the folder of its version, empty when nothing was pushed. TFX's name.
+# Custom properties of what a pusher leaves.
 DESTINATION_PROPERTY = "pushed_destination"
+VERSION_PROPERTY = "pushed_version"
+PUSHED_PROPERTY = "pushed"

@@ -13,6 +13,11 @@ def to_json(value: Any) -> str:
     return json.dumps(_without_nan(value), indent=1)
 
 
+def to_json_line(value: Any) -> str:
+    """Return the same in one line, as of JSON Lines."""
+    return json.dumps(_without_nan(value)) + "\n"
+
+
 def _without_nan(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_nan(item) for key, item in value.items()}

@@ -32,7 +32,7 @@ from pipeline.components.compressor import Compressor, CompressSettings
 from pipeline.components.data_gate import DataGate
 from pipeline.components.evaluator import ColumnarEvaluator, EvaluatorSettings
 from pipeline.components.example_gen import ColumnarExampleGen, LocalExampleGen
-from pipeline.components.example_gen_source import DATA_DIGEST_KEY
+from pipeline.components.example_gen_source import FILES_KEY
 from pipeline.components.example_validator import ColumnarExampleValidator
 from pipeline.components.model_gate import ModelGate
 from pipeline.components.publisher import EdgePusher
@@ -46,8 +46,9 @@ from pipeline.data_config import BigQueryData, FileData
 from pipeline.entrypoints import training, transforming
 from pipeline.entrypoints.training import TrainSettings
 from pipeline.entrypoints.transforming import TransformSettings
+from pipeline.ingest.data_files import FileDigests
 from pipeline.ingest.settings import ingest_settings
-from pipeline.ingest.source import base_and_pattern, content_digest, is_remote
+from pipeline.ingest.source import base_and_pattern, is_remote
 from pipeline.ingest.spans import resolve_span
 from pipeline.runtime import Runtime
 from pipeline.tasks import TASKS
@@ -91,7 +92,7 @@ def _ingest_files(config: PipelineConfig, data: FileData, runtime: Runtime) -> C
     digests = {"code_digest": code_digest(example_gen)}
     if is_remote(base):
         return ColumnarExampleGen(base, pattern, settings, digests, data.span)
-    digests[DATA_DIGEST_KEY] = content_digest(base, resolve_span(base, pattern, data.span).pattern)
+    digests[FILES_KEY] = FileDigests.of(base, resolve_span(base, pattern, data.span).pattern).to_json()
     return LocalExampleGen(base, pattern, settings, digests, data.span)
 
 
@@ -104,7 +105,8 @@ def validate(data: BaseComponent, schema_file: str | None, runtime: Runtime) -> 
     else:
         statistics = ColumnarStatisticsGen(data.outputs["examples"], code_digest(statistics_gen)).with_id(STATISTICS)
     if schema_file:
-        schema_stage = CuratedSchema(text=Path(schema_file).read_text("utf-8"), code_digest=code_digest(schema))
+        file = Path(schema_file)
+        schema_stage = CuratedSchema(text=file.read_text("utf-8"), source=file.name, code_digest=code_digest(schema))
     else:
         digest = code_digest(schema_gen.EXECUTOR_MODULE)
         schema_stage = InferredSchema(statistics.outputs["statistics"], digest).with_id(SCHEMA_GEN)

@@ -11,9 +11,10 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from pipeline.artifacts import ingest_report_path, quarantine_path
-from pipeline.components.example_gen_source import custom_config, source_of
+from pipeline.components.example_gen_source import FILES_KEY, custom_config, source_of
 from pipeline.data_config import SIDES
 from pipeline.errors import DataError
+from pipeline.ingest.data_files import FileDigests, identified, total_digest
 from pipeline.ingest.ingesting import ingest
 from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.source import list_files
@@ -31,7 +32,8 @@ class Executor(base_executor.BaseExecutor):
         Raises:
           DataError: no files, too many unusable rows, a label that cannot be learned.
         """
-        settings = IngestSettings.model_validate_json(custom_config(exec_properties)[SETTINGS_KEY])
+        custom = custom_config(exec_properties)
+        settings = IngestSettings.model_validate_json(custom[SETTINGS_KEY])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         base, pattern = source_of(exec_properties, examples.uri)
         files = list_files(base, pattern)
@@ -47,6 +49,9 @@ class Executor(base_executor.BaseExecutor):
                 writers[name] = stack.enter_context(sharded_writer(folder, _create, settings.rows_per_shard))
             quarantine = stack.enter_context(fileio.open(quarantine_path(examples.uri), "w"))
             report = ingest(files, settings, writers, quarantine)
+        known = FileDigests.from_json(custom[FILES_KEY]) if FILES_KEY in custom else FileDigests()
+        report.files = identified(report.files, known)
+        report.sha256 = total_digest(report.files, base)
         io_utils.write_string_file(ingest_report_path(examples.uri), report.to_json())
         # As tfx.components.util.examples_utils sets them, whose import is TensorFlow's.
         examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")

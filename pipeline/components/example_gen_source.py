@@ -6,6 +6,7 @@ read again. Ours leaves a note of where the files are beside the stage's outputs
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from tfx.orchestration.portable import data_types as portable_data_types
 from tfx.proto import example_gen_pb2
 from tfx.proto.orchestration import driver_output_pb2
 
-DATA_DIGEST_KEY = "data_digest"  # in the custom config
+FILES_KEY = "data_files"  # in the custom config: pipeline.ingest.data_files.FileDigests
 _BY_CONTENT = "by-content"
 
 
@@ -42,7 +43,7 @@ class ContentDriver(driver.FileBasedDriver):
         """Return the properties of the span that is read, without places and times."""
         resolved = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
         config = json_format.Parse(resolved["input_config"], example_gen_pb2.Input())
-        digest = custom_config(resolved)[DATA_DIGEST_KEY]
+        digest = hashlib.sha256(custom_config(resolved)[FILES_KEY].encode()).hexdigest()
         note = _note(self._examples_uri, digest)
         os.makedirs(os.path.dirname(note), exist_ok=True)
         with open(note, "w", encoding="utf-8") as file:

@@ -14,11 +14,16 @@ from tfx.types import artifact_utils, channel, component_spec, standard_artifact
 from tfx.types.artifact import Artifact
 from tfx.utils import io_utils, path_utils
 
-from pipeline.artifacts import DESTINATION_PROPERTY, EDGE_PACKAGE_FOLDER, EDGE_REPORT_FILE, EdgeModel, PushedEdgeModel
+from pipeline.artifacts import (
+    DESTINATION_PROPERTY,
+    EDGE_PACKAGE_FOLDER,
+    EDGE_REPORT_FILE,
+    PUSHED_PROPERTY,
+    VERSION_PROPERTY,
+    EdgeModel,
+    PushedEdgeModel,
+)
 from pipeline.publishing import publish
-
-VERSION_PROPERTY = "pushed_version"
-PUSHED_PROPERTY = "pushed"
 
 
 class PusherExecutor(tfx_pusher.Executor):

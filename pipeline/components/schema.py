@@ -11,7 +11,7 @@ from pipeline.artifacts import SCHEMA_FILE
 
 
 @component
-def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str], code_digest: Parameter[str]):
-    """Write the schema where TFX components look for it."""
-    del code_digest  # part of the cache key
+def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str], source: Parameter[str], code_digest: Parameter[str]):
+    """Write the schema where TFX components look for it. `source` is the name of its file, for who asks where it came from."""
+    del source, code_digest  # part of the cache key
     io_utils.write_string_file(os.path.join(schema.uri, SCHEMA_FILE), text)

@@ -20,7 +20,6 @@ from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from models import datasets, distribution, linear, metrics, training
-from models.checkpoints import Checkpoints
 from models.heads import Head
 from pipeline.artifacts import keras_model_path, training_report_path
 from pipeline.progress import announce
@@ -75,6 +74,8 @@ def run_fn(fn_args: FnArgs) -> None:
     Args:
       fn_args: TFX's, or those of them that ours has, with custom_config {"settings": TrainSettings as JSON}.
     """
+    from models.checkpoints import Checkpoints  # not at the top: derives from Keras's classes
+
     settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     spec = settings.example_spec(transform)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipeline.data_config import SIDES, Side
 from pipeline.errors import DataError
 from pipeline.ingest.blocks import BadRow, Block, Reader
+from pipeline.ingest.data_files import DataFile
 from pipeline.ingest.formats import READERS
 from pipeline.ingest.label_values import LabelValues, spelled
 from pipeline.ingest.settings import IngestSettings
@@ -33,6 +34,8 @@ class IngestReport:
     quarantined: list[BadRow] = field(default_factory=list)
     num_quarantined: int = 0
     types: dict[str, str] = field(default_factory=dict)
+    files: list[DataFile] = field(default_factory=list)
+    sha256: str | None = None  # of all files
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -46,8 +49,9 @@ class Quarantine(Protocol):
 
 @dataclass(frozen=True)
 class _Part:
-    """What one thread made of some rows: framed examples by split, unusable rows, the label's values."""
+    """What one thread made of some rows of a file: framed examples by split, unusable rows, the label's values."""
 
+    file: str
     num_rows: int
     framed: Mapping[Side, pa.BinaryArray]
     bad: list[BadRow]
@@ -76,9 +80,9 @@ def ingest(
     """
     reader = READERS[settings.kind](files, settings)
     report = IngestReport(dict.fromkeys(SIDES, 0), types=reader.types)
-    labels, num_rows = LabelValues(), 0
+    labels, num_rows = LabelValues(), dict.fromkeys(files, 0)
     for part in in_order(_converter(reader, settings), _parts(reader)):
-        num_rows += part.num_rows
+        num_rows[part.file] += part.num_rows
         report.num_quarantined += len(part.bad)
         report.quarantined += part.bad[: NUM_LISTED - len(report.quarantined)]
         quarantine.write("".join(f"{row.to_json()}\n" for row in part.bad))
@@ -86,15 +90,17 @@ def ingest(
         for name, framed in part.framed.items():
             report.examples[name] += len(framed)
             writers[name].write(framed)
-        if max_rows is not None and num_rows >= max_rows:
+        if max_rows is not None and sum(num_rows.values()) >= max_rows:
             break
-    if not num_rows:
+    report.files = [DataFile(path, rows) for path, rows in num_rows.items()]
+    total = sum(num_rows.values())
+    if not total:
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         raise DataError(f"There is not a single row in {files[0]}{more}. Bring rows, or check `data.path`.")
-    _check_bad_rows(report, num_rows, settings.max_bad_rows)
+    _check_bad_rows(report, total, settings.max_bad_rows)
     labels.check(settings.label)
     if empty := [name for name, count in report.examples.items() if not count]:
-        raise DataError(f"Split '{empty[0]}' got none of the {num_rows} rows. Bring more rows, or change `data.split`.")
+        raise DataError(f"Split '{empty[0]}' got none of the {total} rows. Bring more rows, or change `data.split`.")
     return report
 
 
@@ -116,6 +122,7 @@ def _converter(reader: Reader, settings: IngestSettings) -> Callable[[Block], _P
         framed = frame(rows.records)
         bad = [BadRow(block.file, int(block.rows[i]), reason) for i, reason in unusable.items()]
         return _Part(
+            file=block.file,
             num_rows=len(block.rows) + len(block.bad),
             framed={name: framed.filter(pa.array(keep & (sides.positions == i))) for i, name in enumerate(SIDES)},
             bad=sorted([*block.bad, *bad], key=lambda row: row.row),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import importlib.util
 import io
 import os
@@ -82,16 +81,6 @@ def list_files(base: str, pattern: str) -> list[str]:
 
         return sorted(tf.io.gfile.glob(full))
     return sorted(path for path in glob.glob(full) if os.path.isfile(path))
-
-
-def content_digest(base: str, pattern: str) -> str:
-    """Return a digest of the content of local files: TFX's fingerprint sees only size and seconds."""
-    digest = hashlib.sha256()
-    for path in list_files(base, pattern):
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 24):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def open_stream(path: str, abandoned: threading.Event | None = None) -> pa.NativeFile:

@@ -68,7 +68,9 @@ HEAVY = (
         (
             "pipeline.entrypoints.training",
             "models.tabular",
+            "models.checkpoints",
             "models.optimizers",
+            "models.randomness",
             "models.serving",
             "models.linear",
             "scipy.optimize",

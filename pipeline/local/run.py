@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import secrets
 import shutil
 import signal
 import time
@@ -13,17 +11,26 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import lean_imports
 from pipeline.errors import ConfigError, RootLockedError
+from pipeline.lineage.writing import write_lineage
 from pipeline.local.causes import cause_of
 from pipeline.local.lock import LOCK_FILE, STAGES_LOCK_FILE, root_lock
 from pipeline.local.memory import PeakMemory
 from pipeline.local.output import RedirectedOutput, redirected_output
-from pipeline.local.run_folder import LOG_FILE, SUMMARY_FILE, likely_all_reused, release, reserve, run_folder, write_summary
+from pipeline.local.run_folder import (
+    LOG_FILE,
+    SUMMARY_FILE,
+    empty_summary,
+    likely_all_reused,
+    release,
+    reserve,
+    run_folder,
+    write_summary,
+)
 from pipeline.local.scheduling import default_jobs, run_stages
 from pipeline.local.selection import select
 from pipeline.local.stage_processes import StageProcesses
@@ -35,7 +42,6 @@ if TYPE_CHECKING:  # imported late at run time: no message should wait for Tenso
     from pipeline.local.screen import Screen
     from pipeline.runtime import Engine
 
-SCHEMA_VERSION = 1
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_LOCKED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = {
     "succeeded": EXIT_OK,
@@ -128,7 +134,7 @@ class _Run:
         from pipeline.local.advice import explain
         from pipeline.local.screen import Screen
 
-        summary = self._skeleton(config)
+        summary = empty_summary(config, self._started)
         folder = run_folder(root, summary["run_id"])
         try:
             folder.mkdir(parents=True)
@@ -155,6 +161,7 @@ class _Run:
         summary["peak_rss_mb"] = memory.stop()
         release(folder)
         write_summary(root, summary)
+        write_lineage(root, summary)
         if self._options.json:
             print((folder / SUMMARY_FILE).read_text("utf-8"), file=self._output.screen)
         else:
@@ -166,31 +173,6 @@ class _Run:
     def _reruns(self) -> bool:
         """Whether stages run anew because the user says so."""
         return self._options.fresh or self._options.first is not None
-
-    def _skeleton(self, config: PipelineConfig) -> dict[str, Any]:
-        """Return a summary of a run that has done nothing yet."""
-        from pipeline.code_digest import project_digest
-
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "run_id": f"{self._started:%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(2)}",
-            "pipeline": config.name,
-            "status": "failed",
-            "started": f"{self._started:%Y-%m-%dT%H:%M:%SZ}",
-            "seconds": 0.0,
-            "startup_seconds": 0.0,
-            "peak_rss_mb": 0,
-            "versions": {"python": platform.python_version(), "tfx": version("tfx"), "tensorflow": version("tensorflow")},
-            "config_digest": config.digest,
-            "code_digest": project_digest(),
-            "stages": [],
-            "data": {"examples": {}, "quarantined": 0, "anomalies": []},
-            "metrics": {},
-            "slices": [],
-            "gates": [],
-            "edge": None,
-            "pushed": {"saved_model": None, "edge": None},
-        }
 
     def _run_stages(self, config: PipelineConfig, root: Path, summary: dict[str, Any], screen: Screen) -> None:
         """Run the stages; say in the summary what became of them.

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import secrets
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.json_text import to_json
 
+if TYPE_CHECKING:
+    from pipeline.config import PipelineConfig
+
+SCHEMA_VERSION = 1
+
+METADATA_FILE = "metadata.db"  # in the root
 SUMMARY_FILE = "summary.json"
 LOG_FILE = "log.txt"
 LATEST = "latest"
@@ -18,6 +28,32 @@ _RESERVE_FILE, _RESERVED_BYTES = ".reserve", 1 << 20
 def run_folder(root: Path, run_id: str) -> Path:
     """Return the folder of a run below a root."""
     return root / "runs" / run_id
+
+
+def empty_summary(config: PipelineConfig, started: datetime) -> dict[str, Any]:
+    """Return the summary of a run that has done nothing yet."""
+    from pipeline.code_digest import project_digest
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": f"{started:%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(2)}",
+        "pipeline": config.name,
+        "status": "failed",
+        "started": f"{started:%Y-%m-%dT%H:%M:%SZ}",
+        "seconds": 0.0,
+        "startup_seconds": 0.0,
+        "peak_rss_mb": 0,
+        "versions": {"python": platform.python_version(), "tfx": version("tfx"), "tensorflow": version("tensorflow")},
+        "config_digest": config.digest,
+        "code_digest": project_digest(),
+        "stages": [],
+        "data": {"examples": {}, "quarantined": 0, "anomalies": []},
+        "metrics": {},
+        "slices": [],
+        "gates": [],
+        "edge": None,
+        "pushed": {"saved_model": None, "edge": None},
+    }
 
 
 def reserve(folder: Path) -> None:

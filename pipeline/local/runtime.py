@@ -12,6 +12,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from models.distribution import Kind
 from pipeline.ingest.source import resolve_package
+from pipeline.local.run_folder import METADATA_FILE
 from pipeline.runtime import Engine
 
 # One process: a second Beam worker pays 20 s of imports, more than it wins below some hundred thousand rows.
@@ -37,7 +38,7 @@ class LocalRuntime:
 
     @property
     def metadata_path(self) -> Path:
-        return self.root / "metadata.db"
+        return self.root / METADATA_FILE
 
     def data_path(self, path: str) -> str:
         return resolve_package(path)

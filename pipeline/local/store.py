@@ -6,7 +6,9 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-METADATA_FILE, BACKUP_FILE = "metadata.db", "metadata.backup.db"
+from pipeline.local.run_folder import METADATA_FILE
+
+BACKUP_FILE = "metadata.backup.db"
 ARTIFACTS_FOLDER = "artifacts"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -93,6 +94,22 @@ def test_every_unusable_row_is_in_the_artifact(tmp_path: Path, run):
     assert len(shards) > 1
     records = tf.data.TFRecordDataset([str(shard) for shard in shards], compression_type="GZIP")
     assert sum(1 for _ in records) == report["examples"]["train"]
+
+
+def test_files_that_were_read_are_in_the_artifact(tmp_path: Path, run):
+    content = write(tmp_path / "a.csv").read_bytes()
+    result, examples = run(path=str(tmp_path / "*.csv"))
+    assert result.state == "ran", result.error
+    report = read_ingest_report(examples.uri)
+    (file,) = report["files"]
+    digest = hashlib.sha256(content).hexdigest()
+    assert {key: file[key] for key in ("path", "rows", "size_bytes", "sha256")} == {
+        "path": str(tmp_path / "a.csv"),
+        "rows": 40,
+        "size_bytes": len(content),
+        "sha256": digest,
+    }
+    assert report["sha256"] == hashlib.sha256(f"{digest}  a.csv\n".encode()).hexdigest()
 
 
 def test_too_many_unusable_rows_stop_the_stage_and_are_named(tmp_path: Path, run):
@@ -187,7 +204,11 @@ def test_remote_files_are_ingested_by_the_component(tmp_path: Path, run, kind: s
     result, examples = run(kind=kind, path=f"{folder}/span-{{SPAN}}/*.{kind}")
     tf.io.gfile.rmtree(folder)
     assert result.state == "ran", result.error
-    assert sum(read_ingest_report(examples.uri)["examples"].values()) == 40
+    report = read_ingest_report(examples.uri)
+    assert sum(report["examples"].values()) == 40
+    assert report["files"][0]["path"] == f"{folder}/span-4/a.{kind}"
+    assert report["files"][0]["size_bytes"] == (tmp_path / f"a.{kind}").stat().st_size
+    assert (report["files"][0]["sha256"], report["sha256"]) == (None, None)
     assert examples.custom_properties["span"].int_value == 4
 
 

@@ -11,6 +11,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.local import store as database
 from pipeline.local.recovery import forget_checkpoints, recover
+from pipeline.local.run_folder import METADATA_FILE
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def store(tmp_path: Path) -> Iterator[MetadataStore]:
 
 def open_store(root: Path) -> MetadataStore:
     config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(root / database.METADATA_FILE)
+    config.sqlite.filename_uri = str(root / METADATA_FILE)
     return MetadataStore(config)
 
 

@@ -35,6 +35,8 @@ def test_examples_hold_integers_floats_and_bytes(tmp_path: Path):
         "quarantined": [],
         "num_quarantined": 0,
         "types": report.types,
+        "files": [{"path": f"{tmp_path}/data-0.csv", "rows": 12, "size_bytes": None, "modified": None, "sha256": None}],
+        "sha256": None,
     }
 
 

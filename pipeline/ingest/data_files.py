@@ -1,0 +1,103 @@
+"""Which files a run read, so that it can be said years later: size, sha256 and rows of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from pipeline.ingest.source import is_remote, list_files
+
+_CHUNK_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file as a run read it.
+
+    Attributes:
+      path: as it was opened.
+      rows: read from it, unusable ones included.
+      size_bytes: as stored, compressed or not.
+      modified: ISO 8601, UTC.
+      sha256: of the content; None of a remote file, which is not downloaded twice, and of one that changed while the run began.
+    """
+
+    path: str
+    rows: int
+    size_bytes: int | None = None
+    modified: str | None = None
+    sha256: str | None = None
+
+
+class FileDigests(NamedTuple):
+    """Size and sha256 of local files, in the order in which they are read. A stage gets them as text: they are computed once.
+
+    Names are not in it: what files hold decides whether a stage runs, not where they lie.
+    """
+
+    known: tuple[tuple[int, str], ...] = ()
+
+    @classmethod
+    def of(cls, base: str, pattern: str) -> FileDigests:
+        """Read the local files below a folder that match a pattern."""
+        return cls(tuple(_digest(path) for path in list_files(base, pattern)))
+
+    @classmethod
+    def from_json(cls, text: str) -> FileDigests:
+        """Return what `to_json` made a text of."""
+        return cls(tuple((size, sha256) for size, sha256 in json.loads(text)))
+
+    def to_json(self) -> str:
+        return json.dumps(self.known)
+
+    def find(self, position: int, size_bytes: int) -> str | None:
+        """Return the sha256 of a file, None if it is unknown or of another size by now."""
+        size, sha256 = self.known[position] if position < len(self.known) else (None, None)
+        return sha256 if size == size_bytes else None
+
+
+def identified(files: Sequence[DataFile], digests: FileDigests) -> list[DataFile]:
+    """Return files with what is known of their content.
+
+    Args:
+      files: as they were read, in the order of the digests.
+      digests: of local files.
+    """
+    return [_identified(file, position, digests) for position, file in enumerate(files)]
+
+
+def total_digest(files: Sequence[DataFile], base: str) -> str | None:
+    """Return one digest of all files, that of what `sha256sum` prints of them by name; None if that of one is unknown."""
+    lines = sorted((os.path.relpath(file.path, base), file.sha256) for file in files)
+    if not lines or not all(sha256 for _, sha256 in lines):
+        return None
+    return hashlib.sha256("".join(f"{sha256}  {name}\n" for name, sha256 in lines).encode()).hexdigest()
+
+
+def _identified(file: DataFile, position: int, digests: FileDigests) -> DataFile:
+    if is_remote(file.path):
+        import tensorflow as tf
+
+        found = tf.io.gfile.stat(file.path)
+        return replace(file, size_bytes=int(found.length), modified=_time(found.mtime_nsec / 1e9))
+    known = os.stat(file.path)
+    sha256 = digests.find(position, known.st_size)
+    return replace(file, size_bytes=known.st_size, modified=_time(known.st_mtime), sha256=sha256)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _digest(path: str) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()

@@ -1,0 +1,93 @@
+"""`runner_local.py lineage`: finds the root, reads, prints."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
+
+from pipeline import lean_imports
+from pipeline.config_files import read_yaml
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.json_text import to_json, to_json_line
+
+if TYPE_CHECKING:  # imports TFX
+    from pipeline.lineage.record import Lineage
+
+Format: TypeAlias = Literal["tree", "json", "openlineage"]
+
+EXIT_OK, EXIT_USAGE = 0, 2
+
+
+@dataclass(frozen=True)
+class LineageOptions:
+    """What `runner_local.py lineage` was asked for."""
+
+    root: Path | None
+    config: Path | None
+    model: str | None = None
+    format: Format = "tree"
+    output: Path | None = None
+
+
+def show(options: LineageOptions) -> int:
+    """Print or write the lineage of a model.
+
+    Returns:
+      The exit code: 0, or 2 when there is no answer.
+    """
+    lean_imports.install()
+    from pipeline.lineage.reading import read_lineage
+
+    try:
+        root = _root(options).absolute()
+        lineage, note = read_lineage(root, options.model)
+    except PipelineError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    if note:
+        print(note, file=sys.stderr)
+    if options.output is None:
+        _print(lineage, root, options.format, sys.stdout)
+        return EXIT_OK
+    try:
+        with options.output.open("w", encoding="utf-8") as file:
+            _print(lineage, root, options.format, file)
+    except OSError as error:
+        print(f"--output {options.output} cannot be written: {error.strerror}.", file=sys.stderr)
+        return EXIT_USAGE
+    return EXIT_OK
+
+
+def _root(options: LineageOptions) -> Path:
+    """Return the root that is named, or that of the pipeline a config names.
+
+    Raises:
+      ConfigError: neither is given, or the config names no pipeline.
+    """
+    if options.root:
+        return options.root
+    if not options.config:
+        raise ConfigError("Which root? Give --root, or --config for runs/<pipeline name>.")
+    values = read_yaml(options.config)  # what else stands there need not be right any more
+    if not isinstance(values, dict) or not isinstance(values.get("name"), str):
+        raise ConfigError(f"{options.config}: name: required, but not given. Or give --root instead.")
+    return Path("runs") / values["name"]
+
+
+def _print(lineage: Lineage, root: Path, form: Format, stream: TextIO) -> None:
+    if form == "json":
+        stream.write(to_json(lineage.to_dict()) + "\n")
+    elif form == "openlineage":
+        from pipeline.lineage.open_lineage import run_events
+
+        stream.writelines(to_json_line(event) for event in run_events(lineage, root))
+    else:
+        from rich.console import Console
+
+        from pipeline.lineage.tree import WIDTH, to_tree
+
+        console = Console(file=stream, highlight=False)
+        console.width = min(console.width, WIDTH) if stream.isatty() else WIDTH
+        console.print(to_tree(lineage))
