@@ -57,6 +57,41 @@ def run(
 
 
 @app.command()
+def gc(
+    root: Path = typer.Option(None, help="Where a pipeline ran. [default: runs/<pipeline name> of --config]"),
+    config: Path = typer.Option(None, help="The experiment, instead of --root."),
+    keep_runs: int = typer.Option(5, min=1, help="The newest so many runs stay, with all that they read and wrote."),
+    keep_pushed: int = typer.Option(5, min=1, help="The newest so many pushed versions stay, with what they were made from."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only list what would go, with sizes."),
+) -> None:
+    """Remove what old runs left and nothing needs any more.
+
+    Exit codes: 0 done; 2 bad usage, or nothing has run there; 4 a run holds the root.
+    """
+    from pipeline.local import commands
+
+    raise typer.Exit(commands.gc(commands.GcOptions(root, config, keep_runs, keep_pushed, dry_run)))
+
+
+@app.command()
+def rollback(
+    root: Path = typer.Option(None, help="Where a pipeline ran. [default: runs/<pipeline name> of --config]"),
+    config: Path = typer.Option(None, help="The experiment, instead of --root."),
+    version: int = typer.Option(
+        None, "--to", help="The SavedModel's version to go back to. [default: that of the model before]"
+    ),
+    reason: str = typer.Option("", help="Is recorded, and shown when the model would be pushed again."),
+) -> None:
+    """Put the pushed version before back, as a new version, and withdraw the newest model.
+
+    Exit codes: 0 done; 2 bad usage, or nothing to go back to; 4 a run holds the root.
+    """
+    from pipeline.local import commands
+
+    raise typer.Exit(commands.rollback(root, config, version, reason))
+
+
+@app.command()
 def doctor(
     config: Path = typer.Option(None, help="Check this experiment and its data too."),
     runtime: Path = typer.Option(None, help="Check Vertex AI too: credentials, bucket, APIs, image."),

@@ -14,7 +14,7 @@ from pipeline.ingest.source import is_remote
 
 # What readers look for to decide that a version is complete: on storage without renames these go last.
 LAST_FILES = ("saved_model.pb", "SHA256SUMS")
-# Of what is not all there yet. Dot names are no versions: TF Serving and `_versions` pass over them.
+# Of what is not all there yet. Dot names are no versions: TF Serving and `versions_in` pass over them.
 INCOMING_PREFIX = ".incoming-"
 
 
@@ -30,8 +30,8 @@ def publish(source: str, destination: str) -> str:
     Returns:
       Path of the version.
     """
-    newest = max(_versions(destination), default=0)
-    if newest and _digest(_join(destination, newest)) == _digest(source):
+    newest = max(versions_in(destination), default=0)
+    if newest and content_digest(_join(destination, newest)) == content_digest(source):
         return _join(destination, newest)
     if is_remote(destination):
         return _publish_remote(source, _join(destination, newest + 1))
@@ -86,7 +86,8 @@ def _publish_remote(source: str, target: str) -> str:
     return target
 
 
-def _versions(destination: str) -> list[int]:
+def versions_in(destination: str) -> list[int]:
+    """Return the versions that a reader sees; none of a folder that is not there."""
     names = fileio.listdir(destination) if fileio.isdir(destination) else []
     return [int(name.rstrip("/")) for name in names if name.rstrip("/").isdigit()]
 
@@ -98,7 +99,8 @@ def _files(folder: str) -> list[str]:
     return sorted(found)
 
 
-def _digest(folder: str) -> str:
+def content_digest(folder: str) -> str:
+    """Return the SHA-256, in hexadecimal digits, of the names and contents of all files of a version."""
     digest = hashlib.sha256()
     for name in _files(folder):
         with fileio.open(os.path.join(folder, name), "rb") as file:

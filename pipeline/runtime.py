@@ -9,6 +9,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
 from models.distribution import Kind
+from pipeline.withdrawn import Withdrawal
 
 Engine: TypeAlias = Literal["columnar", "beam"]
 
@@ -23,6 +24,10 @@ class Runtime(Protocol):
     @property
     def engine(self) -> Engine:
         """What statistics, transform and evaluation run on: this project's blocks of columns, or TFX's own Beam pipelines."""
+
+    @property
+    def withdrawn(self) -> tuple[Withdrawal, ...]:
+        """Models that must not be pushed again."""
 
     def push_folder(self, name: str) -> str:
         """Return the folder of the pushed models of a pipeline."""

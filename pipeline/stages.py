@@ -188,7 +188,8 @@ def evaluate(data: BaseComponent, trained: Trainer, config: PipelineConfig, runt
             **dict(zip(names, asked, strict=True)), split=EVAL, code_digest=code_digest(evaluator_component)
         )
         measured = ColumnarEvaluator(**inputs, settings=columnar).with_id(EVALUATOR)
-    settings = model_gate.Settings(kind=config.label.kind, gates=config.gates, code_digest=code_digest(model_gate))
+    digest = code_digest(model_gate)
+    settings = model_gate.Settings(kind=config.label.kind, gates=config.gates, withdrawn=runtime.withdrawn, code_digest=digest)
     gate = ModelGate(
         evaluation=measured.outputs["evaluation"], model=trained.outputs["model"], settings=settings.model_dump_json()
     )

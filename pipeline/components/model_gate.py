@@ -2,17 +2,20 @@
 
 import json
 import os
+from collections.abc import Sequence
 
 import pydantic
 from tfx.components.evaluator import constants
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
-from tfx.utils import io_utils
+from tfx.utils import io_utils, path_utils
 
 from models.heads import Kind
 from pipeline.artifacts import GATES_FILE, GateReport, training_report_path
-from pipeline.gates import Gate, judge
+from pipeline.gates import Gate, GateResult, judge
+from pipeline.publishing import content_digest
+from pipeline.withdrawn import Withdrawal
 
 
 class Settings(pydantic.BaseModel):
@@ -22,7 +25,18 @@ class Settings(pydantic.BaseModel):
 
     kind: Kind
     gates: tuple[Gate, ...]
+    withdrawn: tuple[Withdrawal, ...] = ()
     code_digest: str
+
+
+def judge_withdrawn(withdrawn: Sequence[Withdrawal], model_uri: str) -> list[GateResult]:
+    """Return a gate that is not passed if a rollback has withdrawn a model."""
+    if not withdrawn:
+        return []
+    digest = content_digest(path_utils.serving_model_path(model_uri))
+    found = [each for each in withdrawn if each.digest == digest]
+    texts = [f"not withdrawn (it was, at {each.at}{': ' if each.reason else ''}{each.reason})" for each in found]
+    return [GateResult("rollback", None, text, None, False) for text in texts]
 
 
 @component
@@ -39,7 +53,7 @@ def ModelGate(
     parsed = Settings.model_validate_json(settings)
     training = json.loads(io_utils.read_string_file(training_report_path(model.uri)))
     measured = read_evaluation(evaluation.uri, parsed.kind, training["simple_baseline"])
-    results = judge(parsed.gates, measured)
+    results = [*judge(parsed.gates, measured), *judge_withdrawn(parsed.withdrawn, model.uri)]
     blessed = all(result.passed for result in results)
 
     io_utils.write_string_file(os.path.join(blessing.uri, "BLESSED" if blessed else "NOT_BLESSED"), "")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 from pipeline import lean_imports
-from pipeline.config_files import read_yaml
-from pipeline.errors import ConfigError, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.json_text import to_json, to_json_line
+from pipeline.local.which_root import chosen_root
 
 if TYPE_CHECKING:  # imports TFX
     from pipeline.lineage.record import Lineage
@@ -41,7 +41,7 @@ def show(options: LineageOptions) -> int:
     from pipeline.lineage.reading import read_lineage
 
     try:
-        root = _root(options).absolute()
+        root = chosen_root(options.root, options.config).absolute()
         lineage, note = read_lineage(root, options.model)
     except PipelineError as error:
         print(error, file=sys.stderr)
@@ -58,22 +58,6 @@ def show(options: LineageOptions) -> int:
         print(f"--output {options.output} cannot be written: {error.strerror}.", file=sys.stderr)
         return EXIT_USAGE
     return EXIT_OK
-
-
-def _root(options: LineageOptions) -> Path:
-    """Return the root that is named, or that of the pipeline a config names.
-
-    Raises:
-      ConfigError: neither is given, or the config names no pipeline.
-    """
-    if options.root:
-        return options.root
-    if not options.config:
-        raise ConfigError("Which root? Give --root, or --config for runs/<pipeline name>.")
-    values = read_yaml(options.config)  # what else stands there need not be right any more
-    if not isinstance(values, dict) or not isinstance(values.get("name"), str):
-        raise ConfigError(f"{options.config}: name: required, but not given. Or give --root instead.")
-    return Path("runs") / values["name"]
 
 
 def _print(lineage: Lineage, root: Path, form: Format, stream: TextIO) -> None:

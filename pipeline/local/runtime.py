@@ -14,6 +14,7 @@ from models.distribution import Kind
 from pipeline.ingest.source import resolve_package
 from pipeline.local.run_folder import METADATA_FILE
 from pipeline.runtime import Engine
+from pipeline.withdrawn import Withdrawal, read_withdrawn
 
 # One process: a second Beam worker pays 20 s of imports, more than it wins below some hundred thousand rows.
 BEAM_ARGS = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
@@ -35,6 +36,10 @@ class LocalRuntime:
 
     def push_folder(self, name: str) -> str:
         return str(self.root / "pushed")
+
+    @property
+    def withdrawn(self) -> tuple[Withdrawal, ...]:
+        return read_withdrawn(self.root / "pushed")
 
     @property
     def metadata_path(self) -> Path:

@@ -15,6 +15,7 @@ from pipeline.config_files import read_yaml, validate
 from pipeline.errors import ConfigError
 from pipeline.ingest.source import PACKAGE_SCHEME, is_remote, resolve_package
 from pipeline.runtime import Engine
+from pipeline.withdrawn import Withdrawal
 
 _Bucket = Annotated[str, pydantic.Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$")]
 
@@ -54,6 +55,10 @@ class VertexRuntime(pydantic.BaseModel):
                 f"'{image}' is mutable: Vertex would reuse old results. Name a digest (@sha256:...) or a source tag."
             )
         return image
+
+    @property
+    def withdrawn(self) -> tuple[Withdrawal, ...]:
+        return ()  # nothing is rolled back there by this project
 
     @property
     def engine(self) -> Engine:

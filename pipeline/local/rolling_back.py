@@ -1,0 +1,162 @@
+"""`runner_local.py rollback`: the version before comes back, as a new version, and the model it replaces is not pushed again.
+
+Every step may be repeated: a rollback that is interrupted is finished by the same command, and takes back no second model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ConfigError
+from pipeline.local.lock import root_lock
+from pipeline.local.run_folder import METADATA_FILE, SUMMARY_FILE
+from pipeline.local.store import back_up, is_sound
+from pipeline.publishing import content_digest, publish, versions_in
+from pipeline.withdrawn import Withdrawal, read_withdrawn, write_withdrawn
+
+if TYPE_CHECKING:
+    from ml_metadata.metadata_store import MetadataStore
+
+_EXECUTION_TYPE = "Rollback"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What became of one kind of model.
+
+    Attributes:
+      kind: "saved_model" or "edge".
+      withdrawn: the version that was the newest.
+      source: the version that comes back.
+      version: that it comes back as.
+    """
+
+    kind: str
+    withdrawn: int
+    source: int
+    version: int
+
+
+def roll_back(root: Path, version: int | None = None, reason: str = "") -> list[Restored]:
+    """Put back an earlier version of the SavedModel, and of the edge model if the newest one was made from the same model.
+
+    Args:
+      root: of the pipeline.
+      version: of the SavedModel to go back to; None: the newest whose model is another than the newest version's.
+      reason: is recorded.
+
+    Returns:
+      What was put back.
+
+    Raises:
+      ConfigError: there is nothing to go back to.
+      RootLockedError: a run holds the root.
+    """
+    with root_lock(root):
+        pushed = root / "pushed"
+        digests = _digests(pushed / "saved_model")
+        withdrawn = read_withdrawn(pushed)
+        bad = _to_withdraw(root, digests, {each.digest for each in withdrawn}, version)
+        at = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+        new = [Withdrawal(digest, number, at, reason) for digest, number in bad.items()]
+        taken_back = {each.digest for each in (*withdrawn, *new)}
+        edges = _edge_versions(root, digests)
+        if new:
+            write_withdrawn(pushed, (*withdrawn, *new))
+        restored = [
+            *_restore(pushed / "saved_model", {number for number, digest in digests.items() if digest in taken_back}),
+            *_restore(pushed / "edge", {edge for edge, digest in edges.items() if digest in taken_back}),
+        ]
+        _record(root, taken_back, restored, reason)
+        return restored
+
+
+def _to_withdraw(root: Path, digests: dict[int, str], already: set[str], version: int | None) -> dict[str, int]:
+    """Return {digest: version} of the models that are to go."""
+    if not digests:
+        raise ConfigError(f"No SavedModel has been pushed below {root}, so there is nothing to roll back.")
+    if version is not None and version not in digests:
+        raise ConfigError(f"--to {version}: there is no such version. There are: {', '.join(map(str, sorted(digests)))}.")
+    newest = max(digests)
+    if version is None:
+        # An interrupted rollback has withdrawn the newest already.
+        bad = {} if digests[newest] in already else {digests[newest]: newest}
+    else:
+        later = {digest: number for number, digest in sorted(digests.items()) if number > version}
+        bad = {digest: number for digest, number in later.items() if digest != digests[version] and digest not in already}
+        if digests[version] in already:
+            raise ConfigError(f"--to {version}: that model was withdrawn itself. Choose another version, or train again.")
+    left = [number for number, digest in digests.items() if digest not in {*already, *bad}]
+    if not left:
+        raise ConfigError(f"There is no earlier version than {newest} to go back to.")
+    return bad
+
+
+def _restore(folder: Path, withdrawn: set[int]) -> Iterator[Restored]:
+    """Publish the newest version that is not withdrawn once more, if the newest of all is."""
+    numbers = sorted(map(int, versions_in(str(folder))), reverse=True)
+    sources = [number for number in numbers if number not in withdrawn]
+    if numbers and numbers[0] in withdrawn and sources:
+        version = publish(str(folder / str(sources[0])), str(folder))
+        yield Restored(folder.name, numbers[0], sources[0], int(Path(version).name))
+
+
+def _edge_versions(root: Path, digests: dict[int, str]) -> dict[int, str]:
+    """Return {edge version: digest of the SavedModel that was pushed in the same run}, as far as summaries tell."""
+    edges = _digests(root / "pushed" / "edge")
+    partners: dict[str, str] = {}
+    for file in sorted((root / "runs").glob(f"*/{SUMMARY_FILE}")):
+        pushed = json.loads(file.read_text("utf-8"))["pushed"]
+        if pushed["saved_model"] and pushed["edge"]:
+            edge, model = (int(Path(pushed[kind]).name) for kind in ("edge", "saved_model"))
+            if edge in edges and model in digests:
+                partners[edges[edge]] = digests[model]
+    # By content, because a version may have come back under another number.
+    return {number: partners[digest] for number, digest in edges.items() if digest in partners}
+
+
+def _digests(folder: Path) -> dict[int, str]:
+    return {number: content_digest(str(folder / str(number))) for number in sorted(versions_in(str(folder)))}
+
+
+def _record(root: Path, taken_back: set[str], restored: list[Restored], reason: str) -> None:
+    """Have ML Metadata know, and offer no withdrawn model as what a candidate is compared with."""
+    if not is_sound(root / METADATA_FILE):
+        return
+    from ml_metadata.metadata_store import MetadataStore
+    from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+    config = mlmd.ConnectionConfig()
+    config.sqlite.filename_uri = str(root / METADATA_FILE)
+    store = MetadataStore(config)
+    blessings = [blessing for blessing in _blessings(store) if _serving_digest(blessing) in taken_back]
+    for blessing in blessings:
+        blessing.state = mlmd.Artifact.DELETED
+    if blessings:
+        store.put_artifacts(blessings)
+    execution = mlmd.Execution(
+        type_id=store.put_execution_type(mlmd.ExecutionType(name=_EXECUTION_TYPE)), last_known_state=mlmd.Execution.COMPLETE
+    )
+    execution.custom_properties["reason"].string_value = reason
+    for each in restored:
+        execution.custom_properties[f"{each.kind}_withdrawn"].int_value = each.withdrawn
+        execution.custom_properties[f"{each.kind}_source"].int_value = each.source
+        execution.custom_properties[f"{each.kind}_version"].int_value = each.version
+    store.put_executions([execution])
+    back_up(root)
+
+
+def _blessings(store: MetadataStore) -> list:
+    from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+    return [artifact for artifact in store.get_artifacts_by_type("ModelBlessing") if artifact.state == mlmd.Artifact.LIVE]
+
+
+def _serving_digest(blessing) -> str | None:
+    folder = Path(blessing.custom_properties["current_model"].string_value) / "Format-Serving"
+    return content_digest(str(folder)) if folder.is_dir() else None
