@@ -77,9 +77,7 @@ def gc(
 def rollback(
     root: Path = typer.Option(None, help="Where a pipeline ran. [default: runs/<pipeline name> of --config]"),
     config: Path = typer.Option(None, help="The experiment, instead of --root."),
-    version: int = typer.Option(
-        None, "--to", help="The SavedModel's version to go back to. [default: that of the model before]"
-    ),
+    version: int = typer.Option(None, "--to", help="Go back to this version of the SavedModel. [default: the model before]"),
     reason: str = typer.Option("", help="Is recorded, and shown when the model would be pushed again."),
 ) -> None:
     """Put the pushed version before back, as a new version, and withdraw the newest model.

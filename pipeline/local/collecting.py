@@ -93,7 +93,7 @@ def _of_runs(store: MetadataStore, run_ids: Iterable[str]) -> set[int]:
     """Return the artifacts that the executions of some runs read or wrote."""
     contexts = [store.get_context_by_type_and_name(_RUN_CONTEXT, run_id) for run_id in run_ids]
     executions = [e.id for context in contexts if context for e in store.get_executions_by_context(context.id)]
-    return {event.artifact_id for event in store.get_events_by_execution_ids(executions)} if executions else set()
+    return _made_or_used(store, executions)
 
 
 def _ancestors(store: MetadataStore, artifact_ids: set[int]) -> set[int]:
@@ -102,11 +102,16 @@ def _ancestors(store: MetadataStore, artifact_ids: set[int]) -> set[int]:
     while pending:
         events = store.get_events_by_artifact_ids(sorted(pending))
         makers = {event.execution_id for event in events if event.type == mlmd.Event.OUTPUT}
-        made = store.get_events_by_execution_ids(sorted(makers)) if makers else []
-        # The model that it was compared with is another story.
-        pending = {event.artifact_id for event in made if event.path.steps[0].key != "baseline_model"} - found
+        pending = _made_or_used(store, sorted(makers)) - found
         found |= pending
     return found
+
+
+def _made_or_used(store: MetadataStore, executions: list[int]) -> set[int]:
+    """Return the artifacts that executions wrote or read; the model that a candidate was compared with is another story."""
+    events = store.get_events_by_execution_ids(executions) if executions else []
+    kinds = (mlmd.Event.INPUT, mlmd.Event.OUTPUT)  # not what a resolver found
+    return {e.artifact_id for e in events if e.type in kinds and e.path.steps[0].key != "baseline_model"}
 
 
 def _latest_blessed(store: MetadataStore, artifacts: list[mlmd.Artifact]) -> set[int]:

@@ -39,6 +39,17 @@ def rollback(root: Path | None, config: Path | None, version: int | None, reason
     return _exit_code(lambda: _roll_back(existing_root(root, config), version, reason))
 
 
+def _lean() -> None:
+    """Do without TensorFlow: these commands only move files and keep the books."""
+    from pipeline import lean_imports
+
+    lean_imports.install()
+    lean_imports.orchestrating()
+    from pipeline import local_files
+
+    local_files.install()
+
+
 def _exit_code(command: Callable[[], None]) -> int:
     try:
         command()
@@ -52,9 +63,7 @@ def _exit_code(command: Callable[[], None]) -> int:
 
 
 def _collect(options: GcOptions) -> None:
-    from pipeline import lean_imports
-
-    lean_imports.install()
+    _lean()
     from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as mlmd
 
@@ -99,9 +108,7 @@ def _list(chosen: Plan, root: Path, dry_run: bool) -> None:
 
 
 def _roll_back(root: Path, version: int | None, reason: str) -> None:
-    from pipeline import lean_imports
-
-    lean_imports.install()
+    _lean()
     from pipeline.local.rolling_back import roll_back
 
     restored = roll_back(root, version, reason)
