@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import uuid
 from pathlib import Path
 
-from tfx.dsl.io import fileio
-
 from pipeline.ingest.source import is_remote
+from pipeline.versions import content_digest, files_in, versions_in
 
 # What readers look for to decide that a version is complete: on storage without renames these go last.
 LAST_FILES = ("saved_model.pb", "SHA256SUMS")
@@ -31,10 +29,11 @@ def publish(source: str, destination: str) -> str:
       Path of the version.
     """
     newest = max(versions_in(destination), default=0)
-    if newest and content_digest(_join(destination, newest)) == content_digest(source):
-        return _join(destination, newest)
+    folder = destination.rstrip("/")
+    if newest and content_digest(f"{folder}/{newest}") == content_digest(source):
+        return f"{folder}/{newest}"
     if is_remote(destination):
-        return _publish_remote(source, _join(destination, newest + 1))
+        return _publish_remote(source, f"{folder}/{newest + 1}")
     return _publish_local(source, Path(destination), newest + 1)
 
 
@@ -79,35 +78,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _publish_remote(source: str, target: str) -> str:
-    files = sorted(_files(source), key=lambda name: (name in LAST_FILES, name))
+    from tfx.dsl.io import fileio  # takes seconds, and local folders need it not
+
+    files = sorted(files_in(source), key=lambda name: (name in LAST_FILES, name))
     for name in files:
         fileio.makedirs(os.path.dirname(f"{target}/{name}"))
         fileio.copy(os.path.join(source, name), f"{target}/{name}")
     return target
-
-
-def versions_in(destination: str) -> list[int]:
-    """Return the versions that a reader sees; none of a folder that is not there."""
-    names = fileio.listdir(destination) if fileio.isdir(destination) else []
-    return [int(name.rstrip("/")) for name in names if name.rstrip("/").isdigit()]
-
-
-def _files(folder: str) -> list[str]:
-    found = []
-    for parent, _, names in fileio.walk(folder):
-        found += [os.path.relpath(os.path.join(parent, name), folder) for name in names]
-    return sorted(found)
-
-
-def content_digest(folder: str) -> str:
-    """Return the SHA-256, in hexadecimal digits, of the names and contents of all files of a version."""
-    digest = hashlib.sha256()
-    for name in _files(folder):
-        with fileio.open(os.path.join(folder, name), "rb") as file:
-            content = file.read()
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
-
-
-def _join(destination: str, version: int) -> str:
-    return f"{destination.rstrip('/')}/{version}"

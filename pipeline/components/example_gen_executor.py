@@ -11,7 +11,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from pipeline.artifacts import ingest_report_path, quarantine_path
-from pipeline.components.example_gen_source import FILES_KEY, custom_config, source_of
+from pipeline.components.example_gen_source import FILES_KEY, custom_config, reveal, source_of
 from pipeline.data_config import SIDES
 from pipeline.errors import DataError
 from pipeline.ingest.data_files import FileDigests, identified, total_digest
@@ -35,7 +35,8 @@ class Executor(base_executor.BaseExecutor):
         custom = custom_config(exec_properties)
         settings = IngestSettings.model_validate_json(custom[SETTINGS_KEY])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        base, pattern = source_of(exec_properties, examples.uri)
+        base, pattern = source = source_of(exec_properties, examples.uri)
+        reveal(exec_properties, source)
         files = list_files(base, pattern)
         if not files:
             raise DataError(f"No files match {base}/{pattern}. Check `data.path`.")

@@ -72,6 +72,14 @@ def source_of(exec_properties: dict[str, Any], examples_uri: str) -> Source:
         return Source(**json.load(file))
 
 
+def reveal(exec_properties: dict[str, Any], source: Source) -> None:
+    """Put back where the files are, for ML Metadata to say it: the cache key is made."""
+    config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
+    config.splits[0].pattern = source.pattern
+    exec_properties["input_base"] = source.base
+    exec_properties["input_config"] = json_format.MessageToJson(config, sort_keys=True)
+
+
 def custom_config(exec_properties: dict[str, Any]) -> dict[str, Any]:
     """Return what an ExampleGen was given beside what TFX knows."""
     custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())

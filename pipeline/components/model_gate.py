@@ -14,7 +14,7 @@ from tfx.utils import io_utils, path_utils
 from models.heads import Kind
 from pipeline.artifacts import GATES_FILE, GateReport, training_report_path
 from pipeline.gates import Gate, GateResult, judge
-from pipeline.publishing import content_digest
+from pipeline.versions import content_digest
 from pipeline.withdrawn import Withdrawal
 
 

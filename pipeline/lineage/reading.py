@@ -14,6 +14,7 @@ from pipeline.lineage.record import Lineage, ModelName
 from pipeline.lineage.store_source import StoreSource
 from pipeline.lineage.written_source import WrittenSource
 from pipeline.local.run_folder import METADATA_FILE
+from pipeline.versions import content_digest, versions_in
 
 _MOST_SHOWN = 20
 
@@ -63,15 +64,28 @@ def _more_telling(found: Lineage, written: WrittenSource) -> Answer:
 
 
 def _chosen(asked: str | None, names: Collection[ModelName], root: Path) -> ModelName:
+    """Return the version that is meant; of one that a rollback made, the version whose bytes it holds."""
     if not names:
         raise LineageError(f"Nothing was pushed from {root} yet. A run pushes when every gate is passed.")
     shown = ", ".join(str(name) for name in sorted(names)[-_MOST_SHOWN:])
     if asked is not None:
         name = ModelName.parse(asked)
-        if name is None or name not in names:
+        known = name and (name if name in names else _with_same_content(name, names, root))
+        if known is None:
             raise LineageError(f"Unknown model '{asked}'. Expected one of: {shown}.")
-        return name
+        return known
+    there = [ModelName("saved_model", version) for version in versions_in(str(root / "pushed" / "saved_model"))]
+    if there and (newest := max(there)) not in names and (known := _with_same_content(newest, names, root)):
+        return known
     servers = [name for name in names if name.kind == "saved_model"]
     if not servers:
         raise LineageError(f"No SavedModel was pushed from {root} yet. Name another model with --model: {shown}.")
     return max(servers, key=lambda name: ((root / str(name)).is_dir(), name.version))
+
+
+def _with_same_content(name: ModelName, names: Collection[ModelName], root: Path) -> ModelName | None:
+    if not (root / str(name)).is_dir():
+        return None
+    digest = content_digest(str(root / str(name)))
+    same = (other for other in sorted(names) if other.kind == name.kind and (root / str(other)).is_dir())
+    return next((other for other in same if content_digest(str(root / str(other))) == digest), None)

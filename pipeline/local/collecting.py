@@ -15,7 +15,8 @@ from pipeline.artifacts import DESTINATION_PROPERTY
 from pipeline.lineage.written_source import LINEAGE_FILE
 from pipeline.local.run_folder import LATEST, SUMMARY_FILE
 from pipeline.local.store import ARTIFACTS_FOLDER
-from pipeline.publishing import INCOMING_PREFIX, versions_in
+from pipeline.publishing import INCOMING_PREFIX
+from pipeline.versions import versions_in
 
 _RUN_CONTEXT = "pipeline_run"
 _BLESSED, _CURRENT_MODEL_ID = "blessed", "current_model_id"

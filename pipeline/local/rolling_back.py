@@ -16,7 +16,8 @@ from pipeline.errors import ConfigError
 from pipeline.local.lock import root_lock
 from pipeline.local.run_folder import METADATA_FILE, SUMMARY_FILE
 from pipeline.local.store import back_up, is_sound
-from pipeline.publishing import content_digest, publish, versions_in
+from pipeline.publishing import publish
+from pipeline.versions import content_digest, versions_in
 from pipeline.withdrawn import Withdrawal, read_withdrawn, write_withdrawn
 
 if TYPE_CHECKING:

@@ -125,6 +125,30 @@ def kill_and_resume(repository: Path, config: Path, undisturbed: Finished, root:
     assert again.summary["pushed"] == resumed.summary["pushed"]
 
 
+@pytest.mark.parametrize(
+    "point",
+    [
+        fault("models.checkpoints:Checkpoints.on_epoch_end", "after", count=8),
+        fault("models.compression.work:perform", "after", "kill_runner"),
+    ],
+    ids=["in training", "in compression"],
+)
+def test_main_job_that_was_killed_ends_like_an_undisturbed_one(
+    repository: Path, taxi: Finished, tmp_path: Path, point: dict[str, Any]
+) -> None:
+    config, root = repository / "configs" / "taxi.yaml", tmp_path / "root"
+    killed = run_harmed(repository, config, root, point)
+    assert killed.code == -signal.SIGKILL, killed.output
+    resumed = run_here(config, root)
+    assert resumed.code == 0, resumed.output
+    assert resumed.states["Transform"] == "reused"
+    assert outcome(resumed) == outcome(taxi)
+    assert unfinished_executions(root) == []
+    assert leftovers(root) == []
+    assert_every_version_is_whole(root)
+    assert versions(root, "saved_model") == versions(root, "edge") == ["1"]
+
+
 def test_what_was_finished_is_reused_and_training_goes_on(repository: Path, config: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     run_harmed(repository, config, root, fault("models.checkpoints:Checkpoints.on_epoch_end", "after", count=3))

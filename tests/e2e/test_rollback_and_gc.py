@@ -15,7 +15,7 @@ from pipeline_runs import Finished, run_here
 from small_pipeline import COMPRESSION, write_config
 
 from pipeline.local.rolling_back import Restored, roll_back
-from pipeline.publishing import content_digest
+from pipeline.versions import content_digest
 from pipeline.withdrawn import read_withdrawn
 
 pytestmark = pytest.mark.e2e
@@ -76,6 +76,14 @@ def test_version_before_comes_back_as_a_new_one(repository: Path, root: Path) ->
     (withdrawn,) = read_withdrawn(root / "pushed")
     assert (withdrawn.digest, withdrawn.version) == (digest(root, "saved_model", 2), 2)
     assert withdrawn.reason == "slow on old phones"
+
+
+def test_lineage_of_a_version_that_came_back_is_that_of_the_one_it_was(repository: Path, root: Path) -> None:
+    roll_back(root)
+    for asked in ((), ("--model", "pushed/saved_model/3")):
+        told = command(repository, "lineage", "--root", root, *asked)
+        assert told.returncode == 0, told.stderr
+        assert told.stdout.startswith("pushed/saved_model/1 of pipeline small")
 
 
 def test_withdrawn_model_is_not_pushed_again_and_the_run_says_why(root: Path) -> None:
