@@ -104,7 +104,7 @@ def outcome(finished: Finished) -> dict[str, Any]:
         "data": summary["data"],
         "metrics": {who: values for who, values in summary["metrics"].items() if who != "baseline"},
         "slices": summary["slices"],
-        "gates": summary["gates"],
+        "gates": [gate for gate in summary["gates"] if "(vs blessed)" not in gate["name"]],
         "edge": {variant["name"]: variant["metrics"] for variant in variants},
         "pushed": summary["pushed"],
     }
