@@ -83,14 +83,15 @@ def read_blocks(path: str, swallowing: Mapping[int, BadRow] = {}) -> Iterator[Bl
             next_row = int(rows[-1]) + 1
             last_value = batch.columns[-1][-1].as_py()
         bad = [bad for bad in waiting if bad.row < next_row]
-        yield _without(Block(path, rows, batch, bad), swallowing)
+        yield without_swallowing(Block(path, rows, batch, bad), swallowing)
         waiting = [bad for bad in waiting if bad.row >= next_row]
     if last := waiting + rejects.take():
         yield Block(path, np.array([], np.int64), _no_rows(reader.schema), last)
     _check_closed(path, next_row - 1, last_value, rejects.last)
 
 
-def _without(block: Block, swallowing: Mapping[int, BadRow]) -> Block:
+def without_swallowing(block: Block, swallowing: Mapping[int, BadRow]) -> Block:
+    """Hand rows {number: row} out as bad, see csv_quotes."""
     bad = [swallowing[row] for row in block.rows.tolist() if row in swallowing] if swallowing else []
     if not bad:
         return block
