@@ -72,7 +72,7 @@ def read_blocks(path: str, swallowing: Mapping[int, BadRow] = {}) -> Iterator[Bl
     except pa.ArrowInvalid as error:
         raise _unparsable(path, error) from error
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     next_row = 2
     waiting: list[BadRow] = []  # the reader works ahead: a reject may belong to a later block
     last_value = b""
@@ -155,10 +155,11 @@ def _first_bytes(path: str) -> bytes:
         with open_stream(path) as stream:
             return stream.read(1 << 20)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: str, error: OSError) -> DataError:
+def unreadable(path: str, error: OSError) -> DataError:
+    """Say that a file cannot be read, and what may be wrong with it."""
     compressed = " Is it whole, and compressed as its name says?" if is_compressed(path) else ""
     return DataError(f"{path} cannot be read: {str(error).rstrip('.')}.{compressed}")
 
@@ -179,7 +180,7 @@ def _batches(reader: csv.CSVStreamingReader, path: str, abandoned: threading.Eve
     except pa.ArrowInvalid as error:
         raise _unparsable(path, error) from error
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     finally:
         if is_remote(path):
             # Dropping a reader waits for its thread, which waits for the interpreter's lock to read from a Python file.

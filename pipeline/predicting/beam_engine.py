@@ -184,7 +184,7 @@ def _is_in_process(options: PipelineOptions) -> bool:
 
 
 def _tally(result: PipelineResult, bad_rows: str, quarantine: Callable[[str], object]) -> Tally:
-    counted = {name: 0 for name in (_NUM_SCORED, _NUM_BAD)}
+    counted = dict.fromkeys((_NUM_SCORED, _NUM_BAD), 0)
     for counter in result.metrics().query(MetricsFilter().with_namespace("predict"))["counters"]:
         counted[counter.key.metric.name] += counter.result
     tally = Tally(num_rows=sum(counted.values()), num_bad=counted[_NUM_BAD])

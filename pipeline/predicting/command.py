@@ -20,7 +20,7 @@ from pipeline.predicting.files import whole_file
 from pipeline.predicting.planning import STDOUT, make_plan, output_kind
 from pipeline.predicting.rows import Plan
 from pipeline.predicting.screen import Screen
-from pipeline.predicting.tally import Quarantine, Tally, TooManyBadRows, quarantine_path
+from pipeline.predicting.tally import Quarantine, Tally, quarantine_path
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _Job:
     def __init__(self, plan: Plan, kind: str, options: PredictOptions, output: RedirectedOutput, screen: Screen):
         self._plan, self._kind, self._options, self._output, self._screen = plan, kind, options, output, screen
         self._on_stdout = options.output == STDOUT
-        self.listed_in = "above" if self._on_stdout else quarantine_path(options.output)
+        self.listed_in = "the lines above" if self._on_stdout else quarantine_path(options.output)
 
     def directly(self) -> tuple[str, Tally]:
         """Score in this process."""

@@ -23,12 +23,22 @@ def blocks(path: str, needed: Sequence[str]) -> Iterator[Block]:
     """Stream a file, without rows that took others with them into a value of several lines.
 
     The file is searched for such rows when the first value of several lines comes: before it there can be none.
+
+    Raises:
+      DataError: the file cannot be read to its end, or a quote is never closed.
     """
     swallowing: Mapping[int, BadRow] | None = None
     for block in csv_blocks.read_blocks(path):
         if swallowing is None and any(map(csv_quotes.has_line_end, block.batch.columns)):
-            swallowing = {bad.row: bad for bad in csv_quotes.swallowing_rows(path)}
+            swallowing = _swallowing(path)
         yield csv_blocks.without_swallowing(block, swallowing) if swallowing else block
+
+
+def _swallowing(path: str) -> dict[int, BadRow]:
+    try:
+        return {bad.row: bad for bad in csv_quotes.swallowing_rows(path)}
+    except OSError as error:
+        raise csv_blocks.unreadable(path, error) from error
 
 
 class CsvRows:

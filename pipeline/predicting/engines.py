@@ -18,8 +18,8 @@ LARGE_BYTES = 5 << 30
 def choose(wanted: str, beam_args: Sequence[str], files: Sequence[str], output: str) -> tuple[Engine, str]:
     """Return the engine and the reason for it.
 
-    On one machine Beam never was the faster one (docs/predict.md has the numbers), and it keeps no order. So `auto` takes it when
-    a runner is named, which may have other machines, not for what it would do to a large file here.
+    On one machine Beam never was the faster one (docs/predict.md has the numbers), and it keeps no order. So `auto` takes it
+    when a runner is named, which may have other machines, not for what it would do to a large file here.
 
     Args:
       wanted: "auto", "direct" or "beam".

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import uuid
 from collections.abc import Iterator
@@ -50,10 +51,29 @@ def _open(path: str) -> Iterator[pa.NativeFile]:
         with pa.OSFile(path, "w") as file:
             yield file
         return
-    import tensorflow as tf
-
-    with tf.io.gfile.GFile(path, "wb") as remote, pa.PythonFile(remote, "w") as file:
+    with _RemoteFile(path) as remote, pa.PythonFile(remote, "w") as file:
         yield file
+
+
+class _RemoteFile(io.RawIOBase):
+    """TensorFlow's GFile as a file object of Python, which pyarrow asks for more than a GFile has."""
+
+    def __init__(self, path: str):
+        import tensorflow as tf
+
+        self._file = tf.io.gfile.GFile(path, "wb")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content) -> int:
+        self._file.write(bytes(content))
+        return len(content)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 def _replace(scratch: str, path: str) -> None:

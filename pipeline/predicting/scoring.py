@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.edge_runner.predict import Predictor
+from pipeline.errors import DataError
 from pipeline.ingest.encoding import encode
 from pipeline.ingest.source import is_remote
 from pipeline.predicting.pushed import Kind, PushedModel
@@ -25,19 +26,25 @@ def load(model: PushedModel) -> Score:
     """Load a model.
 
     Returns:
-      A function from {raw column: binary, int64, float32 or null (rows,)} with at least one row to scores, float32 (rows, classes),
-      or (rows, 1) for regression, and {position: why a row has none}. Several threads may call it at once.
+      A function from {raw column: binary, int64, float32 or null (rows,)} with at least one row to scores, float32
+      (rows, classes), or (rows, 1) for regression, and {position: why a row has none}. Several threads may call it at once.
 
     Raises:
-      ValueError: the model's files are not what a model consists of.
+      DataError: the model's files are not what a model consists of.
     """
-    return _LOADERS[model.kind](model)
+    try:
+        return _LOADERS[model.kind](model)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{model.path} cannot be loaded: {str(error).strip().rstrip('.')}. Push the model again.") from error
 
 
 def _saved_model(model: PushedModel) -> Score:
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(model.path)
+    try:
+        loaded = tf.saved_model.load(model.path)
+    except tf.errors.OpError as error:
+        raise ValueError(error.message) from error
     serve, output = loaded.signatures["serving_default"], "scores" if model.classes else "predictions"
 
     def score(values: Values) -> Scored:
@@ -51,6 +58,7 @@ def _saved_model(model: PushedModel) -> Score:
 
 def _edge_package(model: PushedModel) -> Score:
     predictor, lock = Predictor(_local(model.path)), threading.Lock()
+    predictor.predict({name: [None] for name in predictor.columns})  # now, for what is wrong with the model is no row's fault
 
     def predict(columns: Mapping[str, list[Any]], positions: list[int], unusable: dict[int, str]) -> np.ndarray:
         """Score rows at some positions; halve them to find those that the package refuses: NaN, and a reason."""

@@ -16,7 +16,7 @@ NUM_REPORTED = 5
 _QUARANTINE_SUFFIX = ".quarantine.jsonl"
 
 
-class TooManyBadRows(DataError):
+class TooManyBadRowsError(DataError):
     """More rows than allowed cannot be used."""
 
 
@@ -48,14 +48,15 @@ class Tally:
           listed: where all bad rows are.
 
         Raises:
-          TooManyBadRows: there are more.
+          TooManyBadRowsError: there are more.
         """
         if self.num_bad <= max_share * self.num_rows:
             return
         more = f" and {self.num_bad - len(self.first_bad)} more" if self.num_bad > len(self.first_bad) else ""
-        raise TooManyBadRows(
-            f"{self.num_bad} of {self.num_rows} rows cannot be scored ({self.num_bad / self.num_rows:.1%}); --max-bad-rows allows "
-            f"{max_share:.1%}. {'; '.join(self.first_bad)}{more}. All are in {listed}. Mend them, or raise --max-bad-rows."
+        raise TooManyBadRowsError(
+            f"{self.num_bad} of {self.num_rows} rows cannot be scored ({self.num_bad / self.num_rows:.1%}); "
+            f"--max-bad-rows allows {max_share:.1%}. {'; '.join(self.first_bad)}{more}. All are in {listed}. "
+            "Mend them, or raise --max-bad-rows."
         )
 
 
@@ -80,7 +81,7 @@ class Quarantine:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        if kind is None or issubclass(kind, TooManyBadRows):
+        if kind is None or issubclass(kind, TooManyBadRowsError):
             self._file.close()
             if self._sink is None:
                 remove(self._path)  # of an earlier command with the same output

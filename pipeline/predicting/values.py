@@ -112,7 +112,7 @@ def _cells_to_numbers(cells: pa.Array) -> Converted:
 
 def _no_text(booleans: pa.Array) -> Converted:
     """Refuse: true, True, t, yes or 1 may be what the model was trained on."""
-    return pa.nulls(len(booleans), pa.binary()), {i: "holds a boolean" for i in np.flatnonzero(booleans.is_valid()).tolist()}
+    return pa.nulls(len(booleans), pa.binary()), dict.fromkeys(np.flatnonzero(booleans.is_valid()).tolist(), "holds a boolean")
 
 
 def _booleans_to_integers(booleans: pa.Array) -> Converted:

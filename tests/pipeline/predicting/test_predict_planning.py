@@ -99,7 +99,8 @@ def test_what_is_no_model_is_named(root: Path, tmp_path: Path):
     version = root / "pushed" / "saved_model" / "10"
     shutil.rmtree(version / "assets.extra")
     assert error_of(find_model, str(root)) == (
-        f"--model: {version} has no assets.extra/raw_features.json, so nobody knows which columns it reads. Run its pipeline again."
+        f"--model: {version} has no assets.extra/raw_features.json, so nobody knows which columns it reads. "
+        "Run its pipeline again."
     )
 
 
