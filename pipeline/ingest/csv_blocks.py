@@ -142,7 +142,7 @@ def _open(path: str, first: bytes, rejects: _Rejects, abandoned: threading.Event
 
 def _names(first: bytes, rejects: _Rejects) -> list[str]:
     options = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=rejects)
-    # Whole, in this thread: a reader that is dropped may call for rejects while the interpreter ends, and that aborts the process.
+    # In this thread: a reader that is dropped may call for rejects while the interpreter ends, and that aborts the process.
     return csv.read_csv(pa.BufferReader(first), csv.ReadOptions(use_threads=False), options).schema.names
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import TextIO
 
 import pyarrow as pa
@@ -43,26 +44,33 @@ def predict(options: PredictOptions) -> int:
     Returns:
       The exit code: 0; 1 a file cannot be read to its end, or too many rows cannot be scored; 2 bad usage; 130 interrupted.
     """
-    with redirected_output() as output:
-        previous = signal.signal(signal.SIGTERM, _interrupt)
+    with redirected_output() as output, _interruptions() as interrupted:
         try:
             _predict(options, output)
             return EXIT_OK
-        except ConfigError as error:
+        except (ConfigError, DataError, KeyboardInterrupt) as error:
+            if interrupted:
+                print("Interrupted. No output was written.", file=output.errors)
+                return EXIT_INTERRUPTED
             print(error, file=output.errors)
-            return EXIT_USAGE
-        except DataError as error:
-            print(error, file=output.errors)
-            return EXIT_FAILED
-        except KeyboardInterrupt:
-            print("Interrupted. No output was written.", file=output.errors)
-            return EXIT_INTERRUPTED
-        finally:
-            signal.signal(signal.SIGTERM, previous)
+            return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+@contextlib.contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """Raise KeyboardInterrupt for SIGINT and SIGTERM, and list them: libraries in between may make another error of it."""
+    seen: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _predict(options: PredictOptions, output: RedirectedOutput) -> None:
