@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -74,10 +75,11 @@ def _interruptions() -> Iterator[list[int]]:
 
 
 def _predict(options: PredictOptions, output: RedirectedOutput) -> None:
+    began = time.monotonic()
     plan = make_plan(options.model, options.rows, options.carried, options.kind)
     kind = output_kind(options.output, plan.files)
     engine, reason = engines.choose(options.engine, options.beam_args, plan.files, options.output)
-    screen = Screen(output.errors if options.output == STDOUT else output.screen)
+    screen = Screen(output.errors if options.output == STDOUT else output.screen, began)
     num_files = f"{len(plan.files)} {plan.format} file{'s' if len(plan.files) > 1 else ''}"
     screen.say(f"{plan.model.kind} {plan.model.path}, {num_files}, engine {engine}: {reason}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from pipeline.predicting.tally import Tally
@@ -16,12 +17,14 @@ from pipeline.predicting.tally import Tally
 class Screen:
     """Shows on the stream that is the user's."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO, began: float):
+        """Show on a stream; `began` is when the command did, by time.monotonic()."""
         self._console = Console(
             file=stream, force_terminal=stream.isatty(), highlight=False, soft_wrap=True, markup=False, emoji=False
         )
-        self._began = time.monotonic()
-        self._scoring_since: float | None = None
+        self._began = began
+        self._status: Status | None = None
+        self._first: tuple[float, int] | None = None  # when rows came first, and how many
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -35,10 +38,11 @@ class Screen:
             return
         with self._console.status(Text(text)) as self._status:
             yield
+        self._status = None
 
     def show(self, tally: Tally) -> None:
         """Show the rows so far; on a terminal only."""
-        if self._console.is_terminal:
+        if self._status:
             self._status.update(Text(f"{tally.num_rows:,} rows, {self._rate(tally)}"))
 
     def close(self, tally: Tally, output: str, quarantine: str) -> None:
@@ -51,7 +55,5 @@ class Screen:
     def _rate(self, tally: Tally) -> str:
         """Return rows per second since the first ones came: loading a model is no scoring."""
         now = time.monotonic()
-        if self._scoring_since is None:
-            self._scoring_since, self._rows_before = now, tally.num_rows
-        seconds = now - self._scoring_since
-        return f"{(tally.num_rows - self._rows_before) / seconds:,.0f} rows/s" if seconds else "..."
+        since, before = self._first = self._first or (now, tally.num_rows)
+        return f"{(tally.num_rows - before) / (now - since):,.0f} rows/s" if now > since else "..."
