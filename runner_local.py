@@ -23,6 +23,22 @@ class Engine(str, Enum):
     beam = "beam"
 
 
+class RowFormat(str, Enum):
+    """What rows to be scored are read from."""
+
+    csv = "csv"
+    parquet = "parquet"
+    jsonl = "jsonl"
+
+
+class PredictEngine(str, Enum):
+    """What scores rows."""
+
+    auto = "auto"
+    direct = "direct"
+    beam = "beam"
+
+
 @app.callback()
 def main() -> None:
     """Run TFX pipelines on this machine."""
@@ -125,6 +141,37 @@ def lineage(
         raise typer.BadParameter("Give --json or --openlineage, not both.")
     form: command.Format = "json" if as_json else "openlineage" if as_events else "tree"
     raise typer.Exit(command.show(command.LineageOptions(root, config, model, form, output)))
+
+
+@app.command()
+def predict(
+    model: str = typer.Option(
+        ..., help="A pushed SavedModel or edge package, the folder of its versions, a root, or a .tflite."
+    ),
+    rows: str = typer.Option(..., "--input", help="Raw rows: a file, a folder or a glob; CSV, Parquet or JSON lines."),
+    output: str = typer.Option(..., help="Where the scores go: .csv, .parquet or .jsonl; - prints CSV."),
+    kind: RowFormat = typer.Option(None, "--format", help="Format of the input. [default: what the files' names say]"),
+    carried: list[str] = typer.Option(
+        [], "--keep", help="A column of the input, such as an id, for the output. May be repeated."
+    ),
+    max_bad_rows: float = typer.Option(0.001, min=0, max=1, help="Share of rows that may be unusable."),
+    engine: PredictEngine = typer.Option(PredictEngine.auto, help="This process, or Beam; auto: Beam if a runner is named."),
+    runner: str = typer.Option(None, help="One of Beam's runners, such as DataflowRunner."),
+    beam_args: list[str] = typer.Option(
+        [], "--beam-arg", help="Another argument for Beam: --beam-arg=--region=x. May be repeated."
+    ),
+) -> None:
+    """Score raw rows with a pushed model.
+
+    Exit codes: 0 scored; 1 a file cannot be read to its end, or too many rows are unusable; 2 bad usage; 130 interrupted.
+    """
+    from pipeline.predicting import command
+
+    named = [f"--runner={runner}"] if runner else []
+    asked = command.PredictOptions(
+        model, rows, output, kind and kind.value, carried, max_bad_rows, engine.value, [*named, *beam_args]
+    )
+    raise typer.Exit(command.predict(asked))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,13 @@ import tensorflow_transform as tft
 import tf_keras as keras
 from tensorflow_transform.saved import saved_transform_io_v2
 
+from preprocessing.description import column_type
+
 RawSpec = Mapping[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
 
-
 OUTPUT = "output"
+# SavedModel keeps this folder for what is no concern of its loaders: TF Serving passes over it.
+RAW_FEATURES_FILE = "assets.extra/raw_features.json"
 
 
 def inference_function(model: keras.Model) -> tuple[tf.types.experimental.ConcreteFunction, tf.Module]:
@@ -47,7 +51,7 @@ class ServingModel(tf.Module):
     takes the same and gives the transformed features, the label among them when the example has one.
     """
 
-    def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, label_column: str, classes: Sequence[str]):
+    def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, columns: Sequence[str], classes: Sequence[str]):
         super().__init__()
         # Only the variables are tracked: saving a Keras model as such traces every layer again, which takes ten times as long.
         self._infer, self._variables = inference_function(model)
@@ -55,7 +59,7 @@ class ServingModel(tf.Module):
         self._transform = saved_transform_io_v2.SavedModelLoader(transform.transform_savedmodel_dir)
         self._transform_resources = self._transform.__dict__
         self._spec: RawSpec = transform.raw_feature_spec()
-        self._label_column = label_column
+        self._read: RawSpec = {name: self._spec[name] for name in columns}
         self._classes = tuple(classes)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -67,8 +71,7 @@ class ServingModel(tf.Module):
         }
 
     def _serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        raw = tf.io.parse_example(examples, {k: v for k, v in self._spec.items() if k != self._label_column})
-        output = self._predict(self._transform.apply_transform_model(raw))
+        output = self._predict(self._transform.apply_transform_model(tf.io.parse_example(examples, self._read)))
         if not self._classes:
             return {"predictions": tf.reshape(output, [-1])}
         scores = output if len(self._classes) > 2 or output.shape[-1] > 1 else tf.concat([1.0 - output, output], axis=1)
@@ -83,18 +86,54 @@ class ServingModel(tf.Module):
         return self._transform.apply_transform_model(tf.io.parse_example(examples, self._spec))
 
 
-def export(model: keras.Model, transform: tft.TFTransformOutput, label_column: str, classes: Sequence[str], path: str) -> None:
-    """Write a SavedModel with the signatures of `ServingModel`.
+def export(
+    model: keras.Model,
+    transform: tft.TFTransformOutput,
+    columns: Sequence[str],
+    label_column: str,
+    classes: Sequence[str],
+    path: str,
+) -> None:
+    """Write a SavedModel with the signatures of `ServingModel`, and beside its graph what a raw row has to hold.
 
     Args:
       model: from {transformed name: (batch, width)} to (batch, units).
       transform: the transform graph it was trained behind.
-      label_column: raw column of the label, which callers of `serving_default` need not send.
+      columns: raw columns that the features read: all that callers of `serving_default` need to send.
+      label_column: raw column of the label.
       classes: names in the order of the scores; empty for regression.
       path: an empty folder.
     """
-    serving = ServingModel(model, transform, label_column, classes)
+    serving = ServingModel(model, transform, columns, classes)
     tf.saved_model.save(serving, path, signatures=serving.signatures())
+    described = describe_rows(transform.raw_feature_spec(), columns, label_column, classes)
+    tf.io.gfile.makedirs(os.path.dirname(os.path.join(path, RAW_FEATURES_FILE)))
+    with tf.io.gfile.GFile(os.path.join(path, RAW_FEATURES_FILE), "w") as file:
+        file.write(json.dumps(described, indent=1, ensure_ascii=False))
+
+
+def describe_rows(spec: RawSpec, columns: Sequence[str], label_column: str, classes: Sequence[str]) -> dict[str, object]:
+    """Return, JSON-ready, what a raw row has to hold: for who has rows and wants scores, without reading the graph.
+
+    Args:
+      spec: of the raw examples.
+      columns: raw columns that the features read.
+      label_column: raw column of the label, which a row need not have.
+      classes: names in the order of the scores; empty for regression.
+    """
+    return {
+        "schema_version": 1,
+        "columns": {
+            name: {"type": column_type(spec[name].dtype), "required": _is_required(spec[name])} for name in sorted(columns)
+        },
+        "label": label_column,
+        "classes": list(classes),
+    }
+
+
+def _is_required(feature: tf.io.FixedLenFeature | tf.io.VarLenFeature) -> bool:
+    """Tell whether parsing an example fails without the feature."""
+    return isinstance(feature, tf.io.FixedLenFeature) and feature.default_value is None
 
 
 def save_keras(model: keras.Model, path: str) -> None:

@@ -53,7 +53,7 @@ def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutp
         rule = f"h = ids[0]; for each further id: h = h * {CROSS_MULTIPLIER} + id (64-bit); input = h mod {feature.num_buckets}"
         return record | {"of": parts, "num_buckets": feature.num_buckets, "rule": rule}
     record["column"] = column_of(name, feature)
-    record["column_type"] = _column_type(transform_output.raw_feature_spec()[record["column"]].dtype)
+    record["column_type"] = column_type(transform_output.raw_feature_spec()[record["column"]].dtype)
     if isinstance(feature, Numeric):
         mean, deviation = probe.z_score(record["column"], own, feature.log)
         rule = "input = (x - mean) / std, or 0 when x is missing; the second input is 1 when x is missing, otherwise 0"
@@ -84,5 +84,6 @@ def _describe(name: str, feature: Feature, transform_output: tft.TFTransformOutp
     raise ValueError(f"Feature '{name}' has kind '{feature.kind}', which has no description.")
 
 
-def _column_type(dtype: tf.DType) -> str:
+def column_type(dtype: tf.DType) -> str:
+    """Return "text", "integer" or "number": what the values of a raw column are."""
     return "text" if dtype == tf.string else "integer" if dtype.is_integer else "number"

@@ -23,7 +23,7 @@ from models import datasets, distribution, linear, metrics, training
 from models.heads import Head
 from pipeline.artifacts import keras_model_path, training_report_path
 from pipeline.progress import announce
-from preprocessing.features import Feature, Label, encoded_features, transformed_name
+from preprocessing.features import Feature, Label, encoded_features, raw_columns, transformed_name
 from preprocessing.labels import class_names
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ def _export(model: tf.keras.Model, transform: tft.TFTransformOutput, settings: T
     """Leave the SavedModel for a server and the Keras model for compression."""
     from models import serving  # not at the top: derives from TensorFlow's classes, and the graph is built without them
 
-    serving.export(model, transform, settings.label.column, class_names(settings.label, transform), serving_model_dir)
+    columns, classes = raw_columns(settings.features), class_names(settings.label, transform)
+    serving.export(model, transform, columns, settings.label.column, classes, serving_model_dir)
     keras_file = keras_model_path(_model_uri(serving_model_dir))
     fileio.makedirs(os.path.dirname(keras_file))
     serving.save_keras(model, keras_file)

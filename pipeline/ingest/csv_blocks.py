@@ -72,7 +72,7 @@ def read_blocks(path: str, swallowing: Mapping[int, BadRow] = {}) -> Iterator[Bl
     except pa.ArrowInvalid as error:
         raise _unparsable(path, error) from error
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     next_row = 2
     waiting: list[BadRow] = []  # the reader works ahead: a reject may belong to a later block
     last_value = b""
@@ -83,14 +83,15 @@ def read_blocks(path: str, swallowing: Mapping[int, BadRow] = {}) -> Iterator[Bl
             next_row = int(rows[-1]) + 1
             last_value = batch.columns[-1][-1].as_py()
         bad = [bad for bad in waiting if bad.row < next_row]
-        yield _without(Block(path, rows, batch, bad), swallowing)
+        yield without_swallowing(Block(path, rows, batch, bad), swallowing)
         waiting = [bad for bad in waiting if bad.row >= next_row]
     if last := waiting + rejects.take():
         yield Block(path, np.array([], np.int64), _no_rows(reader.schema), last)
     _check_closed(path, next_row - 1, last_value, rejects.last)
 
 
-def _without(block: Block, swallowing: Mapping[int, BadRow]) -> Block:
+def without_swallowing(block: Block, swallowing: Mapping[int, BadRow]) -> Block:
+    """Hand rows {number: row} out as bad, see csv_quotes."""
     bad = [swallowing[row] for row in block.rows.tolist() if row in swallowing] if swallowing else []
     if not bad:
         return block
@@ -141,7 +142,8 @@ def _open(path: str, first: bytes, rejects: _Rejects, abandoned: threading.Event
 
 def _names(first: bytes, rejects: _Rejects) -> list[str]:
     options = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=rejects)
-    return csv.open_csv(pa.BufferReader(first), csv.ReadOptions(use_threads=False), options).schema.names
+    # In this thread: a reader that is dropped may call for rejects while the interpreter ends, and that aborts the process.
+    return csv.read_csv(pa.BufferReader(first), csv.ReadOptions(use_threads=False), options).schema.names
 
 
 def _first_bytes(path: str) -> bytes:
@@ -154,10 +156,11 @@ def _first_bytes(path: str) -> bytes:
         with open_stream(path) as stream:
             return stream.read(1 << 20)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: str, error: OSError) -> DataError:
+def unreadable(path: str, error: OSError) -> DataError:
+    """Say that a file cannot be read, and what may be wrong with it."""
     compressed = " Is it whole, and compressed as its name says?" if is_compressed(path) else ""
     return DataError(f"{path} cannot be read: {str(error).rstrip('.')}.{compressed}")
 
@@ -178,7 +181,7 @@ def _batches(reader: csv.CSVStreamingReader, path: str, abandoned: threading.Eve
     except pa.ArrowInvalid as error:
         raise _unparsable(path, error) from error
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     finally:
         if is_remote(path):
             # Dropping a reader waits for its thread, which waits for the interpreter's lock to read from a Python file.

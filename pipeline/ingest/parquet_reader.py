@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
@@ -14,13 +12,10 @@ from pipeline.errors import DataError
 from pipeline.ingest.blocks import Block, Rows
 from pipeline.ingest.columns import to_float32
 from pipeline.ingest.encoding import encode
+from pipeline.ingest.parquet_blocks import plain_type, read_blocks, stored_schema
 from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.source import open_random_access
 
-BLOCK_BYTES = 16 << 20
-MAX_BLOCK_ROWS = 65_536
-MAX_READ_ROWS = 1024
-BUFFERS_BYTES = 32 << 20  # of all columns together
 Converted = tuple[pa.Array, dict[int, str]]
 
 
@@ -57,7 +52,7 @@ class ParquetReader:
         for path, schema in schemas.items():
             for field in schema:
                 kind = settings.number_columns.get(field.name)
-                if kind and _converter(_plain_type(field.type)) in (_text, _time):
+                if kind and converter(plain_type(field.type)) in (_text, _time):
                     raise DataError(f"{path}: column '{field.name}' holds {field.type}, not numbers (it is used as {kind}).")
 
     @property
@@ -66,18 +61,12 @@ class ParquetReader:
 
     def blocks(self) -> Iterator[Block]:
         for path in self._files:
-            with open_random_access(path) as stream:
-                # Without a buffer each column of a row group is read whole.
-                buffer_bytes = min(max(BUFFERS_BYTES // len(self._schema), 1 << 16), 1 << 20)
-                file = parquet.ParquetFile(stream, buffer_size=buffer_bytes)
-                first = itertools.count(1)
-                for batch in _batches(file, path):
-                    yield Block(path, np.fromiter(itertools.islice(first, batch.num_rows), np.int64), batch)
+            yield from read_blocks(path, self._schema.names)
 
     def rows(self, block: Block) -> Rows:
         values, unusable = {}, dict[int, str]()
         for name, stored in zip(self._schema.names, block.batch.columns, strict=True):
-            values[name], wrong = _converter(stored.type)(stored)
+            values[name], wrong = converter(stored.type)(stored)
             kind = self._number_columns.get(name)
             used = f" (it is used as {kind})" if kind else ""
             unusable = {i: f"column '{name}' {what}{used}" for i, what in wrong.items()} | unusable
@@ -91,18 +80,10 @@ def read_schema(path: str) -> pa.Schema:
     Raises:
       DataError: it is none, names a column twice, or has a column that no tf.Example holds.
     """
-    try:
-        with open_random_access(path) as stream:
-            schema = parquet.read_schema(stream)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} cannot be read as Parquet: {str(error).rstrip('.')}.") from error
+    schema = stored_schema(path)
     for field in schema:
-        if schema.names.count(field.name) > 1:
-            raise DataError(
-                f"{path} has {schema.names.count(field.name)} columns named '{field.name}'. Rename or remove all but one."
-            )
         try:
-            _converter(_plain_type(field.type))
+            converter(plain_type(field.type))
         except KeyError:
             raise DataError(
                 f"{path}: column '{field.name}' holds {field.type}, no single number or text. Leave it out, or write it as "
@@ -129,45 +110,7 @@ def _common_schema(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
 
 
 def _fits(one: pa.DataType, other: pa.DataType) -> bool:
-    return pa.types.is_null(one) or pa.types.is_null(other) or _plain_type(one) == _plain_type(other)
-
-
-def _batches(file: parquet.ParquetFile, path: str) -> Iterator[pa.RecordBatch]:
-    """Yield batches of BLOCK_BYTES or little more in memory, without dictionaries.
-
-    A file's metadata do not tell how large rows are: text that repeats is stored once. So rows are read a few at a time.
-    """
-    groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-    row_bytes = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
-    num_read = int(min(max(BLOCK_BYTES / max(row_bytes, 1), 1), MAX_READ_ROWS))
-    waiting: list[pa.RecordBatch] = []
-    num_rows = size_bytes = 0
-    try:
-        for read in file.iter_batches(num_read, use_threads=False):
-            batch = _without_dictionaries(read)
-            if num_rows + batch.num_rows > MAX_BLOCK_ROWS or size_bytes + batch.nbytes > BLOCK_BYTES:
-                yield from _as_one(waiting)
-                waiting, num_rows, size_bytes = [], 0, 0
-            waiting.append(batch)
-            num_rows, size_bytes = num_rows + batch.num_rows, size_bytes + batch.nbytes
-        yield from _as_one(waiting)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} cannot be read as Parquet: {str(error).rstrip('.')}. Is it whole?") from error
-
-
-def _as_one(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    return pa.Table.from_batches(batches).combine_chunks().to_batches() if batches else []
-
-
-def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
-    if not any(map(pa.types.is_dictionary, batch.schema.types)):
-        return batch
-    columns = [column.cast(_plain_type(column.type)) for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
-
-
-def _plain_type(arrow_type: pa.DataType) -> pa.DataType:
-    return arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+    return pa.types.is_null(one) or pa.types.is_null(other) or plain_type(one) == plain_type(other)
 
 
 def _whole(stored: pa.Array) -> Converted:
@@ -227,7 +170,12 @@ _CONVERTERS: Sequence[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], 
 )
 
 
-def _converter(arrow_type: pa.DataType) -> Callable[[pa.Array], Converted]:
+def converter(arrow_type: pa.DataType) -> Callable[[pa.Array], Converted]:
+    """Return what turns columns of a type into those of a tf.Example.
+
+    Raises:
+      KeyError: no tf.Example holds its values.
+    """
     for is_of, convert in _CONVERTERS:
         if is_of(arrow_type):
             return convert

@@ -20,6 +20,7 @@ FOLDER_PATTERNS = {
     "csv": ["*.csv", *(f"*.csv{suffix}" for suffix in COMPRESSIONS)],
     "parquet": ["*.parquet"],
     "tfrecord": ["*.tfrecord", "*.tfrecords", "*.tfrecord.gz", "*.tfrecords.gz", "*tfrecord*", "*.gz"],
+    "jsonl": [f"*{name}{suffix}" for name in (".jsonl", ".ndjson", ".json") for suffix in ("", *COMPRESSIONS)],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.heads import Head
 from preprocessing.labels import class_names
 
 CONFIG = tabular.Config(embedding_dim=2, numeric_units=4, hidden=(8,), dropout=0.5)
+COLUMNS = ("amount", "area", "payment")
 HEADS = {"paid": Head("binary", 2), "species": Head("multiclass", 3), "price": Head("regression")}
 
 
@@ -26,7 +28,7 @@ def exported(transformed, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         model = tabular.build(CONFIG, transformed.encoded, head)
         path = str(tmp_path_factory.mktemp(column) / "model")
         classes = class_names(transformed.labels[column], transformed.transform)
-        serving.export(model, transformed.transform, column, classes, path)
+        serving.export(model, transformed.transform, COLUMNS, column, classes, path)
         both[column] = model, tf.saved_model.load(path)
     return both
 
@@ -122,3 +124,31 @@ def test_missing_keras_file_is_an_error(tmp_path: Path):
     with pytest.raises(ValueError) as caught:
         serving.load_keras(path)
     assert str(caught.value) == f"{path} does not exist. The Trainer leaves it beside the SavedModel; run the Trainer again."
+
+
+def test_raw_features_file_says_what_a_row_has_to_hold_and_no_more_is_asked_for(transformed, exported, tmp_path: Path):
+    model, _ = exported["species"]
+    path = str(tmp_path / "model")
+    serving.export(model, transformed.transform, COLUMNS, "species", ["a", "b", "c"], path)
+    assert json.loads(Path(path, serving.RAW_FEATURES_FILE).read_text()) == {
+        "schema_version": 1,
+        "columns": {
+            "amount": {"type": "number", "required": False},
+            "area": {"type": "integer", "required": False},
+            "payment": {"type": "text", "required": False},
+        },
+        "label": "species",
+        "classes": ["a", "b", "c"],
+    }
+    # "paid" and "price" are required columns of the training data, but no feature reads them.
+    empty = tf.train.Example().SerializeToString()
+    served = tf.saved_model.load(path).signatures["serving_default"](examples=tf.constant([empty]))
+    assert served["scores"].shape == (1, 3)
+
+
+def test_raw_features_file_names_columns_that_a_row_cannot_do_without():
+    spec = {"a": tf.io.FixedLenFeature([1], tf.string), "b": tf.io.FixedLenFeature([1], tf.float32, default_value=0.0)}
+    assert serving.describe_rows(spec, ["b", "a"], "y", [])["columns"] == {
+        "a": {"type": "text", "required": True},
+        "b": {"type": "number", "required": False},
+    }

@@ -52,11 +52,11 @@ def flatbuffer(function: Callable[..., tf.Tensor], *specs: tf.TensorSpec, intege
 
 def number_features(*names: str) -> list[dict[str, Any]]:
     """Numbers as they are: "a" becomes "a_xf" and "a_xf_missing"."""
-    unit = {"kind": "numeric", "log": False, "mean": 0.0, "std": 1.0}
+    unit = {"kind": "numeric", "column_type": "number", "log": False, "mean": 0.0, "std": 1.0}
     return [{"feature": name, "inputs": [f"{name}_xf", f"{name}_xf_missing"], "column": name, **unit} for name in names]
 
 
 def id_features(*names: str, num_values: int = 9) -> list[dict[str, Any]]:
     """Ids as they are, plus 1: "a" becomes "a_xf"."""
-    own = {"kind": "integer_categorical", "num_values": num_values}
+    own = {"kind": "integer_categorical", "column_type": "integer", "num_values": num_values}
     return [{"feature": name, "inputs": [f"{name}_xf"], "column": name, **own} for name in names]

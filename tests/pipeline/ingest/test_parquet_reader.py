@@ -16,7 +16,7 @@ import tensorflow as tf
 from pyarrow import csv, parquet
 
 from pipeline.errors import DataError
-from pipeline.ingest import parquet_reader
+from pipeline.ingest import parquet_blocks
 from pipeline.ingest.parquet_reader import ParquetReader
 from pipeline.ingest.settings import IngestSettings
 from pipeline.ingest.source import resolve_package
@@ -181,7 +181,7 @@ def test_files_may_differ_in_what_their_rows_do_not_show(
 
 
 def test_memory_does_not_grow_with_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(parquet_reader, "BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(parquet_blocks, "BLOCK_BYTES", 1 << 20)
     x, y = np.random.default_rng(0).normal(size=(2, 1_000_000))
     path = tmp_path / "data.parquet"
     table = pa.table({"x": x, "y": y})
@@ -198,7 +198,7 @@ def test_memory_does_not_grow_with_a_row_group(tmp_path: Path, monkeypatch: pyte
 def test_a_block_is_small_however_well_its_file_is_compressed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_categorical: bool
 ):
-    monkeypatch.setattr(parquet_reader, "BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(parquet_blocks, "BLOCK_BYTES", 1 << 20)
     text = pa.array(["a" * 2000, "b" * 2000] * 5000)
     path = write(tmp_path / "data.parquet", x=text.dictionary_encode() if is_categorical else text)
     blocks = list(reader_of(path).blocks())
@@ -240,7 +240,7 @@ def test_files_without_any_row_are_refused(tmp_path: Path, ingest_files: Callabl
 def test_rows_are_numbered_through_a_file_of_many_batches(
     tmp_path: Path, ingest_files: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(parquet_reader, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(parquet_blocks, "BLOCK_BYTES", 300)
     values = [float("inf") if i in (0, 70, 199) else float(i) for i in range(200)]
     paths = [write(tmp_path / f"{name}.parquet", x=values) for name in "ab"]
     done = ingest_files("parquet", *paths, max_bad_rows=0.5)
