@@ -202,7 +202,10 @@ class _Run:
         if not interrupted and not any(result.state == "failed" for result in results):
             passed = all(gate["passed"] for gate in summary["gates"])
             summary["status"] = "succeeded" if passed else "not_blessed"
-        back_up(root)
+        try:
+            back_up(root)
+        except OSError as error:  # the run is over, and lacks nothing
+            logging.warning("%s", error)
 
     def _compile(self, config: PipelineConfig, root: Path, run_id: str) -> CompiledPipeline:
         from pipeline.graph import build_pipeline
