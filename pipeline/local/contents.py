@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from ml_metadata.metadata_store import MetadataStore
@@ -67,9 +68,13 @@ def sizes_in(recorded: str | None) -> list[int]:
     return [facts[0] for facts in json.loads(recorded or "{}").values()]
 
 
-def delete_damaged(store: MetadataStore) -> list[mlmd.Artifact]:
-    """Mark artifacts whose files are gone or changed as deleted in ML Metadata, so that nothing reuses them; return them."""
-    damaged = [a for a in store.get_artifacts() if a.state == mlmd.Artifact.LIVE and not is_intact(a)]
+def delete_damaged(store: MetadataStore, root: Path) -> list[mlmd.Artifact]:
+    """Mark artifacts whose files are gone or changed as deleted in ML Metadata, so that nothing reuses them; return them.
+
+    So are local ones that lie outside of the root: they are those of the root that this one was copied from.
+    """
+    live = [artifact for artifact in store.get_artifacts() if artifact.state == mlmd.Artifact.LIVE]
+    damaged = [artifact for artifact in live if not (_is_within(folder_of(artifact), root) and is_intact(artifact))]
     for artifact in damaged:
         artifact.state = mlmd.Artifact.DELETED
     if damaged:
@@ -81,6 +86,10 @@ def folder_of(artifact: mlmd.Artifact) -> str:
     """Return where the files of an artifact are: for a pushed model where it was pushed to."""
     pushed = artifact.custom_properties[DESTINATION_PROPERTY].string_value if _is_push(artifact) else ""
     return pushed or artifact.uri
+
+
+def _is_within(folder: str, root: Path) -> bool:
+    return is_remote(folder) or root in Path(folder).parents
 
 
 def _is_push(artifact: mlmd.Artifact) -> bool:

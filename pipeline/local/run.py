@@ -228,7 +228,7 @@ class _Run:
         with metadata.Metadata(compiled.metadata_config) as handle:
             if recover(handle.store, root):
                 self._say("The last run was killed. Its finished stages are reused, the interrupted ones start clean.")
-            for artifact in delete_damaged(handle.store):
+            for artifact in delete_damaged(handle.store, root):
                 self._say(f"Removed or changed since its stage made it, so not reused: {os.path.relpath(artifact.uri, root)}")
 
     def _say(self, text: str) -> None:

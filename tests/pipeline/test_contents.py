@@ -99,16 +99,32 @@ def test_what_lies_elsewhere_is_not_judged() -> None:
     assert is_intact(remote)
 
 
-def test_damaged_artifacts_are_deleted_in_ml_metadata_and_others_are_not(artifact: mlmd.Artifact, tmp_path: Path) -> None:
+@pytest.fixture
+def store(tmp_path: Path) -> MetadataStore:
     config = mlmd.ConnectionConfig()
     config.sqlite.filename_uri = str(tmp_path / "metadata.db")
-    store = MetadataStore(config)
+    return MetadataStore(config)
+
+
+def test_damaged_artifacts_are_deleted_in_ml_metadata_and_others_are_not(
+    store: MetadataStore, artifact: mlmd.Artifact, tmp_path: Path
+) -> None:
     artifact.type_id = store.put_artifact_type(mlmd.ArtifactType(name="Model"))
-    intact = mlmd.Artifact(type_id=artifact.type_id, uri=str(tmp_path), state=mlmd.Artifact.LIVE)
+    intact = mlmd.Artifact(type_id=artifact.type_id, uri=str(tmp_path / "intact"), state=mlmd.Artifact.LIVE)
+    (tmp_path / "intact").mkdir()
     damaged_id, intact_id = store.put_artifacts([artifact, intact])
-    assert delete_damaged(store) == []
+    assert delete_damaged(store, tmp_path) == []
     shutil.rmtree(artifact.uri)
-    assert [a.id for a in delete_damaged(store)] == [damaged_id]
+    assert [a.id for a in delete_damaged(store, tmp_path)] == [damaged_id]
     states = {a.id: a.state for a in store.get_artifacts()}
     assert states == {damaged_id: mlmd.Artifact.DELETED, intact_id: mlmd.Artifact.LIVE}
-    assert delete_damaged(store) == []
+    assert delete_damaged(store, tmp_path) == []
+
+
+def test_what_lies_in_the_root_that_this_one_was_copied_from_is_not_reused(
+    store: MetadataStore, artifact: mlmd.Artifact, tmp_path: Path
+) -> None:
+    artifact.type_id = store.put_artifact_type(mlmd.ArtifactType(name="Model"))
+    store.put_artifacts([artifact])
+    assert is_intact(artifact)
+    assert len(delete_damaged(store, tmp_path / "copy")) == 1
