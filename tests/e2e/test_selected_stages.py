@@ -1,4 +1,4 @@
-"""--from, --to and --only; two runs on one root; an edited module."""
+"""--from, --to and --only; two runs on one root; a reader that goes away; an edited module."""
 
 from __future__ import annotations
 
@@ -60,6 +60,17 @@ def test_from_runs_anew_what_follows_and_reuses_what_it_needs(config: Path, fini
         **dict.fromkeys([*DATA, "Transform", "Trainer"], "reused"),
         **dict.fromkeys(["LatestBlessedModel", "Evaluator", "ModelGate", "Pusher"], "ran"),
     }
+    assert outcome(done) == outcome(finished)
+
+
+def test_reader_that_goes_away_stops_no_run(repository: Path, config: Path, finished: Finished) -> None:
+    before = (finished.root / "runs" / "latest").resolve().name
+    process = start(repository, config, finished.root)
+    assert process.stdout.readline() == "small: config and data description are fine, loading TFX ...\n"
+    process.stdout.close()  # as `| head -1` does
+    assert process.wait(300) == 0
+    done = Finished.read(0, "", finished.root)
+    assert done.summary["run_id"] != before
     assert outcome(done) == outcome(finished)
 
 
