@@ -73,10 +73,13 @@ def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("harm", [Path.unlink, truncate], ids=["deleted", "truncated"])
 @pytest.mark.parametrize(
-    ("stage", "key", "file"),
-    [("Transform", "transform_graph", "transform_fn/saved_model.pb"), ("Trainer", "model", "Format-Serving/saved_model.pb")],
+    ("stage", "key", "file", "harm"),
+    [
+        ("Transform", "transform_graph", "transform_fn/saved_model.pb", Path.unlink),
+        ("Trainer", "model", "Format-Serving/saved_model.pb", truncate),
+    ],
+    ids=["graph deleted", "model truncated"],
 )
 def test_broken_file_of_an_artifact_is_made_anew(
     config: Path, root: Path, undisturbed: Finished, stage: str, key: str, file: str, harm: Callable[[Path], None]
