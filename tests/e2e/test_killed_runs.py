@@ -65,7 +65,7 @@ EDGE_POINTS = {
     "Compressor packs": fault("pipeline.edge_package:write_package", "after"),
     "Compressor is done": fault(EXECUTORS["Compressor"], "after"),
     "between the pushes": fault(EXECUTORS["EdgePusher"]),
-    "EdgePusher has renamed": fault("pipeline.publishing:_rename_to_next", "after", count=2),
+    "EdgePusher is done": fault(EXECUTORS["EdgePusher"], "after"),
 }
 
 
