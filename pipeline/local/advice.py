@@ -33,7 +33,8 @@ def advice_for(cause: str) -> str:
 
 def explain(summary: Mapping[str, Any], folder: Path, screen: Screen) -> None:
     """Say what went wrong, last on the screen, where eyes are."""
-    if "error" in summary:
+    # Where a stage failed, that comes first, and the rest may well come of it: a full disk takes no copy of the database.
+    if "error" in summary and not any(stage["state"] == "failed" for stage in summary["stages"]):
         screen.say(f"The run failed outside of its stages: {summary['error']}\nLog: {folder / LOG_FILE}", "red")
     for stage in summary["stages"]:
         if stage["state"] == "failed" and summary["status"] != "interrupted":

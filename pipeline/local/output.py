@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -29,14 +30,34 @@ class RedirectedOutput:
             _point_at(log.fileno())
 
 
+class _Forgiving(io.TextIOWrapper):
+    """A stream that loses what it cannot take: a reader that is gone, or a full disk, stops no run."""
+
+    def __init__(self, descriptor: int):
+        super().__init__(os.fdopen(descriptor, "wb"), errors="replace", line_buffering=True)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 @contextlib.contextmanager
 def redirected_output() -> Iterator[RedirectedOutput]:
     """Send descriptors 1 and 2 to a scratch file, until `log_to` names a better one; restore them in the end."""
     _flush()
     saved = os.dup(1), os.dup(2)
     with (
-        os.fdopen(os.dup(1), "w", buffering=1) as screen,
-        os.fdopen(os.dup(2), "w", buffering=1) as errors,
+        _Forgiving(os.dup(1)) as screen,
+        _Forgiving(os.dup(2)) as errors,
         tempfile.TemporaryFile("w+") as early,
     ):
         _point_at(early.fileno())

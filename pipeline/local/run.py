@@ -140,6 +140,7 @@ class _Run:
             folder.mkdir(parents=True)
             reserve(folder)
         except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
             raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
         self._output.log_to(folder / LOG_FILE)
         memory, screen = PeakMemory(), Screen(None if self._options.json else self._output.screen)

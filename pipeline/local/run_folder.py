@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import secrets
+import shutil
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -78,6 +79,8 @@ def write_summary(root: Path, summary: dict[str, Any]) -> None:
     scratch.write_text(to_json(summary), "utf-8")
     scratch.replace(file)
     link = root / "runs" / LATEST
+    if link.is_dir() and not link.is_symlink():  # in a root that was copied with what its links point to
+        shutil.rmtree(link)
     scratch = link.with_name(f".{LATEST}")
     scratch.unlink(missing_ok=True)
     scratch.symlink_to(summary["run_id"])
@@ -96,5 +99,9 @@ def likely_all_reused(root: Path, summary: dict[str, Any]) -> bool:
 
 
 def _newest_summary(root: Path) -> dict[str, Any]:
-    file = run_folder(root, LATEST) / SUMMARY_FILE
-    return json.loads(file.read_text("utf-8")) if file.exists() else {}
+    """Return summary.json of the newest run, nothing where there is none that can be read."""
+    try:
+        summary = json.loads((run_folder(root, LATEST) / SUMMARY_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}

@@ -73,6 +73,9 @@ def is_sound(database: Path) -> bool:
 def _copy(source: Path, target: Path) -> None:
     scratch = target.with_name(f".{target.name}")
     scratch.unlink(missing_ok=True)
-    with contextlib.closing(sqlite3.connect(source)) as old, contextlib.closing(sqlite3.connect(scratch)) as new:
-        old.backup(new)
-    scratch.replace(target)
+    try:
+        with contextlib.closing(sqlite3.connect(source)) as old, contextlib.closing(sqlite3.connect(scratch)) as new:
+            old.backup(new)
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)  # half a copy would only take space

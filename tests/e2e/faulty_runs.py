@@ -29,12 +29,21 @@ def environment(repository: Path, harm: dict[str, Any] | None, **more: str) -> d
     return os.environ | {"PYTHONPATH": path} | ({"FAULT": json.dumps(harm)} if harm else {}) | more
 
 
-def run_harmed(repository: Path, config: Path, root: Path, harm: dict[str, Any], *arguments: str) -> Finished:
-    """Run `runner_local.py run` and do harm to it. A run that was killed has a negative exit code: the signal."""
+def run_harmed(repository: Path, config: Path, root: Path, harm: dict[str, Any], *arguments: str, **more: str) -> Finished:
+    """Run `runner_local.py run` and do harm to it. A run that was killed has a negative exit code: the signal.
+
+    Args:
+      repository: of the runner.
+      config: what is run.
+      root: for everything.
+      harm: as `fault` describes it.
+      *arguments: of the command line.
+      **more: of the environment.
+    """
     done = subprocess.run(
         command(config, root, *arguments),
         cwd=repository,
-        env=environment(repository, harm),
+        env=environment(repository, harm, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -84,9 +93,10 @@ def leftovers(root: Path) -> list[str]:
 
     config = mlmd.ConnectionConfig()
     config.sqlite.filename_uri = str(root / "metadata.db")
-    known = {artifact.uri.rstrip("/") for artifact in MetadataStore(config).get_artifacts()}
+    known = [f"{artifact.uri}/" for artifact in MetadataStore(config).get_artifacts()]
     outputs = [path for path in (root / "artifacts").glob("*/*/*") if path.name.isdigit() and path.parent.name != ".system"]
-    left = [path for path in outputs if not any(uri.startswith(str(path)) for uri in known)]
+    # By the end of their paths: the root may be a copy.
+    left = [path for path in outputs if not any(f"/{path.relative_to(root)}/" in uri for uri in known)]
     left += [*(root / "pushed").glob("*/.*"), *(root / "artifacts").glob("*/.system/executor_execution/*/.temp")]
     left += list((root / "artifacts").glob("*/.system/checkpoints/*"))
     return sorted(str(path.relative_to(root)) for path in left)

@@ -65,16 +65,37 @@ def run_cli(folder: Path, *arguments: object, root: Path) -> Finished:
 
 
 def run_here(
-    config: Path, root: Path, *overrides: str, fresh: bool = False, as_json: bool = False, engine: str = "columnar"
+    config: Path,
+    root: Path,
+    *overrides: str,
+    fresh: bool = False,
+    as_json: bool = False,
+    engine: str = "columnar",
+    first: str | None = None,
+    last: str | None = None,
+    printed: Path | None = None,
 ) -> Finished:
-    """Run in this process, its stages in processes that all such runs share: without the imports a new process pays."""
+    """Run in this process, its stages in processes that all such runs share: without the imports a new process pays.
+
+    Args:
+      config: what is run.
+      root: for everything.
+      *overrides: of the config.
+      fresh: as --fresh; the others as the options of their names.
+      as_json: --json.
+      engine: --engine.
+      first: --from.
+      last: --to.
+      printed: the file that takes what the run prints. Default: beside the root.
+    """
     from pipeline.local.run import RunOptions, run
 
-    printed = root.parent / f"{root.name}.output.txt"
+    printed = printed or root.parent / f"{root.name}.output.txt"
     root.parent.mkdir(parents=True, exist_ok=True)
     printed.write_text("")
+    options = RunOptions(config, root, overrides, fresh, as_json, engine, first=first, last=last)
     with captured_descriptors(printed):
-        code = run(RunOptions(config, root, overrides, fresh, as_json, engine), stage_processes())
+        code = run(options, stage_processes())
     return Finished.read(code, printed.read_text(), root)
 
 

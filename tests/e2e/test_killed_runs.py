@@ -58,7 +58,7 @@ EDGE_POINTS = {
     "Compressor before its jobs": fault("models.compression.compress:_run_workshop"),
     "Compressor in a job": fault("models.compression.work:perform", "after"),
     "between the pushes": fault(EXECUTORS["EdgePusher"]),
-    "EdgePusher has renamed": fault("pipeline.publishing:_rename_to_next", "after", count=2),
+    "EdgePusher is done": fault(EXECUTORS["EdgePusher"], "after"),
 }
 
 

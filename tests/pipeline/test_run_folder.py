@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,26 @@ def test_newest_run_is_the_one_linked(tmp_path: Path) -> None:
     leave(tmp_path, "second")
     assert json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())["run_id"] == "second"
     assert sorted(path.name for path in (tmp_path / "runs" / "second").iterdir()) == ["summary.json"]
+
+
+def test_copied_link_to_the_newest_run_is_one_again(tmp_path: Path) -> None:
+    leave(tmp_path, "first")
+    latest = tmp_path / "runs" / "latest"
+    latest.unlink()
+    shutil.copytree(tmp_path / "runs" / "first", latest)
+    leave(tmp_path, "second")
+    assert latest.is_symlink()
+    assert latest.resolve().name == "second"
+    assert (tmp_path / "runs" / "first" / "summary.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", '{"status": "succ', "[]", "\0\0\0"])
+def test_summary_that_cannot_be_read_promises_nothing(tmp_path: Path, text: str) -> None:
+    leave(tmp_path, "run", status="succeeded", config_digest="a", code_digest="b", versions={})
+    this = {"config_digest": "a", "code_digest": "b", "versions": {}}
+    assert likely_all_reused(tmp_path, this)
+    (tmp_path / "runs" / "run" / "summary.json").write_text(text)
+    assert not likely_all_reused(tmp_path, this)
 
 
 def test_what_is_no_number_is_null(tmp_path: Path) -> None:
