@@ -34,16 +34,12 @@ def restore_if_damaged(root: Path, label: str) -> str | None:
             file.rename(file.with_name(f"{file.name}.{aside}"))
     if is_sound(backup):
         _copy(backup, database)
-        return (
-            f"{METADATA_FILE} was damaged or missing: the copy of the last finished run takes its place. What ran after that "
-            f"runs anew. A damaged file is kept as {METADATA_FILE}.{aside}."
-        )
-    if artifacts.exists():
-        artifacts.rename(artifacts.with_name(f"{ARTIFACTS_FOLDER}.{aside}"))
-    return (
-        f"{METADATA_FILE} was damaged or missing and there is no copy of it: everything runs anew. What there was is kept as "
-        f"{METADATA_FILE}.{aside} and {ARTIFACTS_FOLDER}.{aside}; remove them when you like."
-    )
+        said = "the copy of the last finished run takes its place; what ran after that runs anew."
+    else:
+        if artifacts.exists():
+            artifacts.rename(artifacts.with_name(f"{ARTIFACTS_FOLDER}.{aside}"))
+        said = "there is no copy of it, so everything runs anew."
+    return f"{METADATA_FILE} was damaged or missing: {said} What is set aside is called *.{aside}; `gc` removes it."
 
 
 def back_up(root: Path) -> None:

@@ -126,7 +126,7 @@ def test_broken_metadata_is_put_back_and_what_it_knew_is_reused(
 ) -> None:
     harm(root / "metadata.db")
     again = run_here(config, root)
-    assert "metadata.db was damaged or missing: the copy of the last finished run takes its place." in again.output
+    assert "metadata.db was damaged or missing: the copy of the last finished run takes its place; what ran" in again.output
     assert ran(again) == JUDGING
     assert_as_good_as(again, undisturbed)
     assert again.summary["pushed"] == undisturbed.summary["pushed"]
@@ -137,7 +137,7 @@ def test_broken_metadata_without_a_copy_runs_everything_anew(config: Path, root:
     truncate(root / "metadata.db")
     (root / "metadata.backup.db").unlink()
     again = run_here(config, root)
-    assert "metadata.db was damaged or missing and there is no copy of it: everything runs anew." in again.output
+    assert "metadata.db was damaged or missing: there is no copy of it, so everything runs anew." in again.output
     assert set(again.states.values()) == {"ran"}
     assert_as_good_as(again, undisturbed)
     label = f"damaged-{again.summary['run_id']}"

@@ -105,7 +105,7 @@ def test_damaged_database_is_replaced_by_the_copy(tmp_path: Path, damage: str) -
     do_damage(tmp_path / "metadata.db", damage)
     said = database.restore_if_damaged(tmp_path, "now")
     assert said
-    assert said.startswith("metadata.db was damaged or missing: the copy of the last finished run takes its place.")
+    assert said.startswith("metadata.db was damaged or missing: the copy of the last finished run takes its place;")
     assert state_of(open_store(tmp_path), execution_id) == mlmd.Execution.COMPLETE
     assert folder.exists()
     assert (tmp_path / "metadata.db.damaged-now").exists() == (damage != "deleted")
@@ -117,7 +117,7 @@ def test_without_a_copy_everything_is_set_aside(tmp_path: Path, damage: str) -> 
     do_damage(tmp_path / "metadata.db", damage)
     said = database.restore_if_damaged(tmp_path, "now")
     assert said
-    assert "there is no copy of it: everything runs anew" in said
+    assert "there is no copy of it, so everything runs anew." in said
     assert not (tmp_path / "artifacts").exists()
     assert (tmp_path / "artifacts.damaged-now" / "Trainer").is_dir()
     assert not (tmp_path / "metadata.db").exists()
