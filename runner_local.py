@@ -66,6 +66,8 @@ def run(
     """
     if only and (first or last or fresh):
         raise typer.BadParameter("goes with none of --from, --to and --fresh.", param_hint="--only")
+    if fresh and first:
+        raise typer.BadParameter("runs every stage anew, so there is nothing to begin --from.", param_hint="--fresh")
     from pipeline.local import run as local
 
     options = local.RunOptions(config, root, overrides, fresh, as_json, engine.value, jobs, only or first, only or last)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,11 +133,18 @@ class Checkpoints(keras.callbacks.Callback):
         np.savez(content, facts=np.array(json.dumps(facts)), **state.arrays)
         with tf.io.gfile.GFile(f"{self._path}.new", "wb") as file:
             file.write(content.getvalue())
+        if "://" not in self._path:  # the rename must not come to the disk before the content does
+            with open(f"{self._path}.new", "rb") as written:
+                os.fsync(written.fileno())
         tf.io.gfile.rename(f"{self._path}.new", self._path, overwrite=True)
 
     def _read(self) -> Checkpoint | None:
         if not tf.io.gfile.exists(self._path):
             return None
-        with tf.io.gfile.GFile(self._path, "rb") as file:
-            arrays: dict[str, Any] = dict(np.load(io.BytesIO(file.read())))
-        return Checkpoint(**json.loads(str(arrays.pop("facts"))), arrays=arrays)
+        try:
+            with tf.io.gfile.GFile(self._path, "rb") as file:
+                arrays: dict[str, Any] = dict(np.load(io.BytesIO(file.read())))
+            return Checkpoint(**json.loads(str(arrays.pop("facts"))), arrays=arrays)
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            logging.warning("%s is damaged (%s): training begins anew.", self._path, error)
+            return None

@@ -25,6 +25,9 @@ class Runtime(Protocol):
     def engine(self) -> Engine:
         """What statistics, transform and evaluation run on: this project's blocks of columns, or TFX's own Beam pipelines."""
 
+    def newest_version(self, kind: str) -> int:
+        """Return the newest pushed version of "saved_model" or "edge", 0 where there is none or nobody knows."""
+
     @property
     def withdrawn(self) -> tuple[Withdrawal, ...]:
         """Models that must not be pushed again."""

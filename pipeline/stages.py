@@ -219,14 +219,18 @@ def push(
     trained: Trainer, judged: Judged, edge: Compressor | None, config: PipelineConfig, runtime: Runtime
 ) -> list[BaseComponent]:
     """Push the blessed models: the SavedModel for a server and, if there is one, the edge package."""
-    folder, digest = runtime.push_folder(config.name), code_digest(publisher)
+    digest = code_digest(publisher)
+    server, device = (
+        publisher.Target(f"{runtime.push_folder(config.name)}/{kind}", runtime.newest_version(kind))
+        for kind in ("saved_model", "edge")
+    )
     model, blessing = trained.outputs["model"], judged.gate.outputs["blessing"]
     if not edge or not config.compression:
-        return [publisher.model_pusher(model, blessing, f"{folder}/saved_model", digest)]
+        return [publisher.model_pusher(model, blessing, server, digest)]
     needed = edge.outputs["blessing"] if config.compression.server_needs_edge else None
     return [
-        publisher.model_pusher(model, blessing, f"{folder}/saved_model", digest, needed),
-        EdgePusher(edge.outputs["edge_model"], blessing, f"{folder}/edge", digest),
+        publisher.model_pusher(model, blessing, server, digest, needed),
+        EdgePusher(edge.outputs["edge_model"], blessing, device, digest),
     ]
 
 

@@ -17,8 +17,20 @@ def versions_in(destination: str) -> list[int]:
 
 def content_digest(folder: str) -> str:
     """Return the SHA-256, in hexadecimal digits, of the names and contents of all files of a version."""
+    return _digest(folder, files_in(folder))
+
+
+def model_digest(folder: str) -> str:
+    """Return the same of a SavedModel's variables and assets: a model that is trained again with the same result has the same.
+
+    Its graph names temporary folders, and is no other model for that.
+    """
+    return _digest(folder, [name for name in files_in(folder) if name not in ("saved_model.pb", "fingerprint.pb")])
+
+
+def _digest(folder: str, names: list[str]) -> str:
     digest = hashlib.sha256()
-    for name in files_in(folder):
+    for name in names:
         with _files_of(folder).open(os.path.join(folder, name), "rb") as file:
             content = file.read()
         digest.update(f"{name}\0{len(content)}\0".encode() + content)

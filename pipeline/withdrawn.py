@@ -6,6 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.errors import ConfigError
+from pipeline.json_text import write_durably
+
 _FILE = "withdrawn.json"
 
 
@@ -14,26 +17,35 @@ class Withdrawal:
     """A model that must not be pushed again.
 
     Attributes:
-      digest: of the pushed SavedModel, as pipeline.publishing.content_digest gives it.
+      digest: of the pushed SavedModel, as pipeline.versions.model_digest gives it.
       version: that it was pushed as.
       at: ISO 8601, UTC.
       reason: of whoever rolled back; may be empty.
+      pending: the version before is not back yet: a rollback was interrupted.
     """
 
     digest: str
     version: int
     at: str
     reason: str
+    pending: bool = False
 
 
 def read_withdrawn(pushed: Path) -> tuple[Withdrawal, ...]:
-    """Return all withdrawals of a folder of pushed models, oldest first."""
+    """Return all withdrawals of a folder of pushed models, oldest first.
+
+    Raises:
+      ConfigError: the file that lists them is damaged.
+    """
     file = pushed / _FILE
-    return tuple(Withdrawal(**values) for values in json.loads(file.read_text("utf-8"))) if file.exists() else ()
+    try:
+        return tuple(Withdrawal(**values) for values in json.loads(file.read_text("utf-8"))) if file.exists() else ()
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{file} is damaged: {error}. Mend it, or remove it: withdrawn models may then be pushed again."
+        ) from error
 
 
 def write_withdrawn(pushed: Path, withdrawn: tuple[Withdrawal, ...]) -> None:
     """Write all withdrawals, in one rename."""
-    scratch = pushed / f".{_FILE}"
-    scratch.write_text(json.dumps([asdict(withdrawal) for withdrawal in withdrawn], indent=1), "utf-8")
-    scratch.replace(pushed / _FILE)
+    write_durably(pushed / _FILE, json.dumps([asdict(withdrawal) for withdrawal in withdrawn], indent=1))

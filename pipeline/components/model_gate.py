@@ -14,7 +14,7 @@ from tfx.utils import io_utils, path_utils
 from models.heads import Kind
 from pipeline.artifacts import GATES_FILE, GateReport, training_report_path
 from pipeline.gates import Gate, GateResult, judge
-from pipeline.versions import content_digest
+from pipeline.versions import model_digest
 from pipeline.withdrawn import Withdrawal
 
 
@@ -33,7 +33,7 @@ def judge_withdrawn(withdrawn: Sequence[Withdrawal], model_uri: str) -> list[Gat
     """Return a gate that is not passed if a rollback has withdrawn a model."""
     if not withdrawn:
         return []
-    digest = content_digest(path_utils.serving_model_path(model_uri))
+    digest = model_digest(path_utils.serving_model_path(model_uri))
     found = [each for each in withdrawn if each.digest == digest]
     texts = [f"not withdrawn (it was, at {each.at}{': ' if each.reason else ''}{each.reason})" for each in found]
     return [GateResult("rollback", None, text, None, False) for text in texts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfx.components.pusher import executor as tfx_pusher
 from tfx.components.pusher.component import Pusher
@@ -24,6 +24,18 @@ from pipeline.artifacts import (
     PushedEdgeModel,
 )
 from pipeline.publishing import publish
+
+
+class Target(NamedTuple):
+    """Where versions go.
+
+    Attributes:
+      folder: of the versions.
+      newest: the version that is there. Part of the cache key: what was pushed once, and replaced since, is pushed again.
+    """
+
+    folder: str
+    newest: int
 
 
 class PusherExecutor(tfx_pusher.Executor):
@@ -65,7 +77,7 @@ def _mark(pushed: Artifact, destination: str | None) -> None:
 def model_pusher(
     model: channel.Channel,
     blessing: channel.Channel,
-    destination: str,
+    target: Target,
     code_digest: str,
     edge_blessing: channel.Channel | None = None,
 ) -> Pusher:
@@ -74,7 +86,7 @@ def model_pusher(
     Args:
       model: to push.
       blessing: of the model.
-      destination: a folder of versions.
+      target: where to.
       code_digest: for the cache key.
       edge_blessing: of the edge model, if the server model must not be pushed without it.
     """
@@ -83,9 +95,9 @@ def model_pusher(
         model_blessing=blessing,
         infra_blessing=edge_blessing,
         push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=destination)
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=target.folder)
         ),
-        custom_config={"code_digest": code_digest},
+        custom_config={"code_digest": code_digest, "newest": target.newest},
         custom_executor_spec=executor_spec.ExecutorClassSpec(PusherExecutor),
     )
 
@@ -98,6 +110,7 @@ class _EdgePusherSpec(component_spec.ComponentSpec):
     OUTPUTS = {"pushed_edge_model": component_spec.ChannelParameter(type=PushedEdgeModel)}
     PARAMETERS = {
         "destination": component_spec.ExecutionParameter(type=str),
+        "newest": component_spec.ExecutionParameter(type=int),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
 
@@ -108,11 +121,12 @@ class EdgePusher(base_component.BaseComponent):
     SPEC_CLASS = _EdgePusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(EdgePusherExecutor)
 
-    def __init__(self, edge_model: channel.Channel, blessing: channel.Channel, destination: str, code_digest: str):
+    def __init__(self, edge_model: channel.Channel, blessing: channel.Channel, target: Target, code_digest: str):
         spec = _EdgePusherSpec(
             edge_model=edge_model,
             model_blessing=blessing,
-            destination=destination,
+            destination=target.folder,
+            newest=target.newest,
             code_digest=code_digest,
             pushed_edge_model=channel.Channel(type=PushedEdgeModel),
         )

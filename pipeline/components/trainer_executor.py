@@ -69,15 +69,14 @@ class Executor(base_executor.BaseExecutor):
         getattr(importlib.import_module(module), function)(args)
         if not fileio.exists(args.serving_model_dir):
             raise RuntimeError(f"{exec_properties['run_fn']} left no model in {args.serving_model_dir}.")
-        if fileio.exists(args.checkpoint_dir):
-            fileio.rmtree(args.checkpoint_dir)
 
 
 def _checkpoint_dir(model_uri: str, inputs: dict[str, list[Any]], exec_properties: dict[str, Any]) -> str:
-    """Return a folder beside the stage's outputs, named by everything that the training depends on."""
+    """Return a folder beside the stage's outputs, named by what the training depends on; whoever publishes it removes it."""
     stage = os.path.dirname(os.path.dirname(model_uri.rstrip("/")))
-    uris = {key: [artifact.uri for artifact in artifacts] for key, artifacts in inputs.items()}
-    key = hashlib.sha256(json.dumps([uris, exec_properties], sort_keys=True, default=str).encode()).hexdigest()[:16]
+    # By content as well, where the runner recorded it: the number of an execution may come again with a restored database.
+    read = {key: [(a.uri, a.get_string_custom_property("content_digest")) for a in each] for key, each in inputs.items()}
+    key = hashlib.sha256(json.dumps([read, exec_properties], sort_keys=True, default=str).encode()).hexdigest()[:16]
     return os.path.join(stage, ".system", "checkpoints", key)
 
 

@@ -41,7 +41,7 @@ def show(options: LineageOptions) -> int:
     from pipeline.lineage.reading import read_lineage
 
     try:
-        root = chosen_root(options.root, options.config).absolute()
+        root = chosen_root(options.root, options.config).resolve()
         lineage, note = read_lineage(root, options.model)
     except PipelineError as error:
         print(error, file=sys.stderr)

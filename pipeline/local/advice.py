@@ -31,8 +31,15 @@ def advice_for(cause: str) -> str:
     return f"Remove the cause; {_RESUME}"
 
 
-def explain(summary: Mapping[str, Any], folder: Path, screen: Screen) -> None:
-    """Say what went wrong, last on the screen, where eyes are."""
+def explain(summary: Mapping[str, Any], folder: Path, screen: Screen, continued_by: str) -> None:
+    """Say what went wrong, last on the screen, where eyes are.
+
+    Args:
+      summary: of the run.
+      folder: of the run.
+      screen: to say it on.
+      continued_by: which command goes on after an interrupt.
+    """
     # Where a stage failed, that comes first, and the rest may well come of it: a full disk takes no copy of the database.
     if "error" in summary and not any(stage["state"] == "failed" for stage in summary["stages"]):
         screen.say(f"The run failed outside of its stages: {summary['error']}\nLog: {folder / LOG_FILE}", "red")
@@ -48,4 +55,4 @@ def explain(summary: Mapping[str, Any], folder: Path, screen: Screen) -> None:
                 screen.say(f"Gate not passed: {gate['name']}{where} is {gate['value']}, bound {gate['bound']}.", "red")
         screen.say("What these gates guard was not pushed.", "red")
     if summary["status"] == "interrupted":
-        screen.say("Interrupted. The same command continues: finished stages are reused.", "yellow")
+        screen.say(f"Interrupted. {continued_by} continues: finished stages are reused.", "yellow")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.artifacts import DESTINATION_PROPERTY
 from pipeline.lineage.written_source import LINEAGE_FILE
-from pipeline.local.run_folder import LATEST, SUMMARY_FILE
+from pipeline.local.run_folder import LATEST, SUMMARY_FILE, read_summary
 from pipeline.local.store import ARTIFACTS_FOLDER
 from pipeline.publishing import INCOMING_PREFIX
-from pipeline.versions import versions_in
+from pipeline.versions import content_digest, versions_in
 
 _RUN_CONTEXT = "pipeline_run"
 _BLESSED, _CURRENT_MODEL_ID = "blessed", "current_model_id"
@@ -119,7 +118,12 @@ def _latest_blessed(store: MetadataStore, artifacts: list[mlmd.Artifact]) -> set
     """Return what the next candidate will be compared with."""
     types = {a_type.id: a_type.name for a_type in store.get_artifact_types()}
     blessings = [a for a in artifacts if types[a.type_id] == "ModelBlessing" and a.state == mlmd.Artifact.LIVE]
-    blessed = [a for a in blessings if a.custom_properties[_BLESSED].int_value == 1]
+    live = {artifact.id for artifact in artifacts if artifact.state == mlmd.Artifact.LIVE}
+    blessed = [
+        a
+        for a in blessings
+        if a.custom_properties[_BLESSED].int_value == 1 and a.custom_properties[_CURRENT_MODEL_ID].int_value in live
+    ]
     newest = max(blessed, key=lambda a: a.custom_properties[_CURRENT_MODEL_ID].int_value, default=None)
     return {newest.id, newest.custom_properties[_CURRENT_MODEL_ID].int_value} if newest else set()
 
@@ -129,8 +133,10 @@ def _kinds(root: Path) -> list[Path]:
 
 
 def _old_versions(kind: Path, keep: int) -> list[Path]:
-    numbers = sorted(versions_in(str(kind)), reverse=True)
-    return [kind / str(number) for number in numbers[max(keep, 1) :]]  # a reader needs one
+    """Return the versions that may go; not that which a rollback has brought back under another number."""
+    versions = [kind / str(number) for number in sorted(versions_in(str(kind)), reverse=True)]
+    kept = {content_digest(str(version)) for version in versions[: max(keep, 1)]}  # a reader needs one
+    return [version for version in versions[max(keep, 1) :] if content_digest(str(version)) not in kept]
 
 
 def _destination(artifact: mlmd.Artifact, root: Path) -> Path | None:
@@ -162,8 +168,7 @@ def _old_run(run: Path, root: Path, gone: list[Path]) -> list[Path]:
 
 
 def _pushed_by(summary: Path, root: Path) -> Iterator[Path]:
-    if summary.exists():
-        yield from (root / path for path in json.loads(summary.read_text("utf-8"))["pushed"].values() if path)
+    yield from (root / path for path in read_summary(summary).get("pushed", {}).values() if path)
 
 
 def _garbage(kind: str, path: Path) -> Garbage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +10,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ConfigError, RootLockedError
+from ml_metadata.errors import StatusError
+
+from pipeline.errors import ConfigError, PipelineError, RootLockedError
+from pipeline.local.causes import cause_of
 from pipeline.local.which_root import existing_root
 
 if TYPE_CHECKING:
     from pipeline.local.collecting import Plan
 
-EXIT_OK, EXIT_USAGE, EXIT_LOCKED = 0, 2, 4
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_LOCKED = 0, 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ def _exit_code(command: Callable[[], None]) -> int:
     except RootLockedError as error:
         print(error, file=sys.stderr)
         return EXIT_LOCKED
+    except (OSError, PipelineError, sqlite3.Error, StatusError) as error:
+        print(cause_of(error), file=sys.stderr)
+        return EXIT_FAILED
     return EXIT_OK
 
 

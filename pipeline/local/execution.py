@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -22,6 +23,7 @@ from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2, p
 
 from pipeline.local import contents, disk
 from pipeline.local.causes import cause_of
+from pipeline.local.recovery import forget_checkpoints
 from pipeline.local.selection import Selection
 from pipeline.local.stage_processes import StageFailedError, StageProcesses
 from pipeline.local.stage_server import StageRequest
@@ -128,6 +130,8 @@ class CompiledPipeline:
         seconds = time.monotonic() - start - sum(waits)
         execution_id = info.execution_id if info else None
         state = self._state(execution_id)
+        if state == "ran":
+            forget_checkpoints(Path(self._ir.runtime_spec.pipeline_root.field_value.string_value), [stage_id])
         # TFX's launcher returns without an error when inputs cannot be resolved: only ML Metadata tells.
         unresolved = f"The inputs of {stage_id} could not be resolved; the log says which."
         return StageResult(stage_id, state, seconds, unresolved if state == "failed" else None, execution_id)
@@ -149,8 +153,8 @@ class CompiledPipeline:
         """
         if stage_id in self.selection.only_reused:
             raise StageFailedError(
-                f"{stage_id} comes before the stage to begin with, and cannot be reused: it has not run with this data, config "
-                f"and code. Leave out --from or --only, or begin with it: --from {stage_id}."
+                f"{stage_id} comes before the stage to begin with, and cannot be reused: it has not run with this data, config, "
+                f"code and blessed model. Leave out --from or --only, or begin with it: --from {stage_id}."
             )
         disk.check_space(stage_id, info)
         on_beam = isinstance(spec, executable_spec_pb2.BeamExecutableSpec)

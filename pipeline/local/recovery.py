@@ -62,8 +62,13 @@ def _half_pushed(root: Path) -> Iterator[Path]:
     yield from (root / "pushed").glob(f"*/{INCOMING_PREFIX}*")
 
 
-def forget_checkpoints(root: Path, stage_ids: Collection[str]) -> None:
-    """Remove what stages would go on from, for those that are to start from nothing."""
+def forget_checkpoints(artifacts: Path, stage_ids: Collection[str]) -> None:
+    """Remove what stages would go on from, for those that are done or are to start from nothing.
+
+    Args:
+      artifacts: folder of all stages' artifacts.
+      stage_ids: of which.
+    """
     for stage_id in stage_ids:
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(root / ARTIFACTS_FOLDER / stage_id / _SYSTEM / CHECKPOINTS_FOLDER)
+            shutil.rmtree(artifacts / stage_id / _SYSTEM / CHECKPOINTS_FOLDER)

@@ -5,19 +5,19 @@ Every step may be repeated: a rollback that is interrupted is finished by the sa
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.artifacts import DESTINATION_PROPERTY
 from pipeline.errors import ConfigError
 from pipeline.local.lock import root_lock
-from pipeline.local.run_folder import METADATA_FILE, SUMMARY_FILE
+from pipeline.local.run_folder import METADATA_FILE, SUMMARY_FILE, read_summary
 from pipeline.local.store import back_up, is_sound
 from pipeline.publishing import publish
-from pipeline.versions import content_digest, versions_in
+from pipeline.versions import content_digest, model_digest, versions_in
 from pipeline.withdrawn import Withdrawal, read_withdrawn, write_withdrawn
 
 if TYPE_CHECKING:
@@ -59,61 +59,72 @@ def roll_back(root: Path, version: int | None = None, reason: str = "") -> list[
       RootLockedError: a run holds the root.
     """
     with root_lock(root):
-        pushed = root / "pushed"
-        digests = _digests(pushed / "saved_model")
+        pushed, store = root / "pushed", _store(root)
+        digests = _digests(pushed / "saved_model", model_digest)
         withdrawn = read_withdrawn(pushed)
-        bad = _to_withdraw(root, digests, {each.digest for each in withdrawn}, version)
-        at = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-        new = [Withdrawal(digest, number, at, reason) for digest, number in bad.items()]
-        taken_back = {each.digest for each in (*withdrawn, *new)}
+        if not any(each.pending for each in withdrawn):
+            withdrawn = (*withdrawn, *_to_withdraw(root, digests, {each.digest for each in withdrawn}, version, reason))
+            write_withdrawn(pushed, withdrawn)
+        taken_back = {each.digest for each in withdrawn}
         edges = _edge_versions(root, digests)
-        if new:
-            write_withdrawn(pushed, (*withdrawn, *new))
+        damaged = _damaged_versions(store) if store else set()
         restored = [
-            *_restore(pushed / "saved_model", {number for number, digest in digests.items() if digest in taken_back}),
-            *_restore(pushed / "edge", {edge for edge, digest in edges.items() if digest in taken_back}),
+            *_restore(pushed / "saved_model", {n for n, digest in digests.items() if digest in taken_back}, damaged),
+            *_restore(pushed / "edge", {n for n, digest in edges.items() if digest in taken_back}, damaged),
         ]
-        _record(root, taken_back, restored, reason)
+        if store:
+            _record(store, taken_back, restored, reason)
+            back_up(root)
+        write_withdrawn(pushed, tuple(replace(each, pending=False) for each in withdrawn))
         return restored
 
 
-def _to_withdraw(root: Path, digests: dict[int, str], already: set[str], version: int | None) -> dict[str, int]:
-    """Return {digest: version} of the models that are to go."""
+def _to_withdraw(
+    root: Path, digests: dict[int, str], already: set[str], version: int | None, reason: str
+) -> Iterator[Withdrawal]:
+    """Yield the models that are to go."""
     if not digests:
         raise ConfigError(f"No SavedModel has been pushed below {root}, so there is nothing to roll back.")
     if version is not None and version not in digests:
         raise ConfigError(f"--to {version}: there is no such version. There are: {', '.join(map(str, sorted(digests)))}.")
     newest = max(digests)
     if version is None:
-        # An interrupted rollback has withdrawn the newest already.
-        bad = {} if digests[newest] in already else {digests[newest]: newest}
+        bad = {digests[newest]: newest}
     else:
         later = {digest: number for number, digest in sorted(digests.items()) if number > version}
-        bad = {digest: number for digest, number in later.items() if digest != digests[version] and digest not in already}
+        bad = {digest: number for digest, number in later.items() if digest != digests[version]}
         if digests[version] in already:
             raise ConfigError(f"--to {version}: that model was withdrawn itself. Choose another version, or train again.")
-    left = [number for number, digest in digests.items() if digest not in {*already, *bad}]
-    if not left:
+    if not any(digest not in {*already, *bad} for digest in digests.values()):
         raise ConfigError(f"There is no earlier version than {newest} to go back to.")
-    return bad
+    at = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    yield from (Withdrawal(digest, number, at, reason, pending=True) for digest, number in bad.items() if digest not in already)
 
 
-def _restore(folder: Path, withdrawn: set[int]) -> Iterator[Restored]:
-    """Publish the newest version that is not withdrawn once more, if the newest of all is."""
-    numbers = sorted(map(int, versions_in(str(folder))), reverse=True)
-    sources = [number for number in numbers if number not in withdrawn]
+def _restore(folder: Path, withdrawn: set[int], damaged: set[Path]) -> Iterator[Restored]:
+    """Publish the newest version that is whole and not withdrawn once more, if the newest of all is withdrawn."""
+    numbers = sorted(versions_in(str(folder)), reverse=True)
+    sources = [number for number in numbers if number not in withdrawn and folder / str(number) not in damaged]
     if numbers and numbers[0] in withdrawn and sources:
         version = publish(str(folder / str(sources[0])), str(folder))
         yield Restored(folder.name, numbers[0], sources[0], int(Path(version).name))
 
 
+def _damaged_versions(store: MetadataStore) -> set[Path]:
+    """Return the folders of versions that do not hold any more what was pushed."""
+    from pipeline.local.contents import folder_of, is_intact
+
+    pushes = [a for a in store.get_artifacts() if DESTINATION_PROPERTY in a.custom_properties]
+    return {Path(folder_of(push)) for push in pushes if not is_intact(push)}
+
+
 def _edge_versions(root: Path, digests: dict[int, str]) -> dict[int, str]:
     """Return {edge version: digest of the SavedModel that was pushed in the same run}, as far as summaries tell."""
-    edges = _digests(root / "pushed" / "edge")
+    edges = _digests(root / "pushed" / "edge", content_digest)
     partners: dict[str, str] = {}
     for file in sorted((root / "runs").glob(f"*/{SUMMARY_FILE}")):
-        pushed = json.loads(file.read_text("utf-8"))["pushed"]
-        if pushed["saved_model"] and pushed["edge"]:
+        pushed: dict[str, str] = read_summary(file).get("pushed") or {}
+        if pushed.get("saved_model") and pushed.get("edge"):
             edge, model = (int(Path(pushed[kind]).name) for kind in ("edge", "saved_model"))
             if edge in edges and model in digests:
                 partners[edges[edge]] = digests[model]
@@ -121,20 +132,25 @@ def _edge_versions(root: Path, digests: dict[int, str]) -> dict[int, str]:
     return {number: partners[digest] for number, digest in edges.items() if digest in partners}
 
 
-def _digests(folder: Path) -> dict[int, str]:
-    return {number: content_digest(str(folder / str(number))) for number in sorted(versions_in(str(folder)))}
+def _digests(folder: Path, digest: Callable[[str], str]) -> dict[int, str]:
+    return {number: digest(str(folder / str(number))) for number in sorted(versions_in(str(folder)))}
 
 
-def _record(root: Path, taken_back: set[str], restored: list[Restored], reason: str) -> None:
-    """Have ML Metadata know, and offer no withdrawn model as what a candidate is compared with."""
+def _store(root: Path) -> MetadataStore | None:
     if not is_sound(root / METADATA_FILE):
-        return
+        return None
     from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as mlmd
 
     config = mlmd.ConnectionConfig()
     config.sqlite.filename_uri = str(root / METADATA_FILE)
-    store = MetadataStore(config)
+    return MetadataStore(config)
+
+
+def _record(store: MetadataStore, taken_back: set[str], restored: list[Restored], reason: str) -> None:
+    """Have ML Metadata know, and offer no withdrawn model as what a candidate is compared with."""
+    from ml_metadata.proto import metadata_store_pb2 as mlmd
+
     blessings = [blessing for blessing in _blessings(store) if _serving_digest(blessing) in taken_back]
     for blessing in blessings:
         blessing.state = mlmd.Artifact.DELETED
@@ -149,7 +165,6 @@ def _record(root: Path, taken_back: set[str], restored: list[Restored], reason: 
         execution.custom_properties[f"{each.kind}_source"].int_value = each.source
         execution.custom_properties[f"{each.kind}_version"].int_value = each.version
     store.put_executions([execution])
-    back_up(root)
 
 
 def _blessings(store: MetadataStore) -> list:
@@ -160,4 +175,4 @@ def _blessings(store: MetadataStore) -> list:
 
 def _serving_digest(blessing) -> str | None:
     folder = Path(blessing.custom_properties["current_model"].string_value) / "Format-Serving"
-    return content_digest(str(folder)) if folder.is_dir() else None
+    return model_digest(str(folder)) if folder.is_dir() else None

@@ -26,6 +26,7 @@ from pipeline.local.run_folder import (
     SUMMARY_FILE,
     empty_summary,
     likely_all_reused,
+    make_newest,
     release,
     reserve,
     run_folder,
@@ -34,7 +35,7 @@ from pipeline.local.run_folder import (
 from pipeline.local.scheduling import default_jobs, run_stages
 from pipeline.local.selection import select
 from pipeline.local.stage_processes import StageProcesses
-from pipeline.local.store import back_up, restore_if_damaged
+from pipeline.local.store import ARTIFACTS_FOLDER, back_up, restore_if_damaged
 
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TensorFlow or TFX
     from pipeline.config import PipelineConfig
@@ -80,7 +81,8 @@ def run(options: RunOptions, processes: StageProcesses | None = None, alone: boo
     lean_imports.install()
     own = processes or StageProcesses()
     with redirected_output() as output:
-        previous = signal.signal(signal.SIGTERM, _interrupt)
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        signal.signal(signal.SIGTERM, _interrupt)
         try:
             return _Run(options, output, own, alone).run()
         except ConfigError as error:
@@ -89,13 +91,17 @@ def run(options: RunOptions, processes: StageProcesses | None = None, alone: boo
         except RootLockedError as error:
             print(error, file=output.errors)
             return EXIT_LOCKED
+        except OSError as error:
+            print(cause_of(error), file=output.errors)
+            return EXIT_FAILED
         except KeyboardInterrupt:
             print("Interrupted before anything ran.", file=output.errors)
             return EXIT_INTERRUPTED
         finally:
             if processes is None:
                 own.close()
-            signal.signal(signal.SIGTERM, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 def _interrupt(*_: object) -> None:
@@ -121,7 +127,7 @@ class _Run:
 
         config = load_config(self._options.config, self._options.overrides)
         check_data(config)
-        root = (self._options.root or Path("runs") / config.name).absolute()
+        root = (self._options.root or Path("runs") / config.name).resolve()
         try:
             root.mkdir(parents=True, exist_ok=True)
             (root / LOCK_FILE).touch()
@@ -139,6 +145,7 @@ class _Run:
         try:
             folder.mkdir(parents=True)
             reserve(folder)
+            write_summary(root, summary | {"status": "interrupted"})  # for whoever looks after a kill, which writes nothing
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
@@ -158,16 +165,19 @@ class _Run:
         except Exception as error:  # outside of any stage: still a summary and a sentence, no traceback
             logging.error("The run failed outside of its stages:\n%s", traceback.format_exc())
             summary |= {"status": "failed", "error": cause_of(error)}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # too late: what happened is about to be written down
         summary["seconds"] = round(time.monotonic() - self._clock, 1)
         summary["peak_rss_mb"] = memory.stop()
         release(folder)
         write_summary(root, summary)
+        make_newest(root, summary["run_id"])
         write_lineage(root, summary)
         if self._options.json:
             print((folder / SUMMARY_FILE).read_text("utf-8"), file=self._output.screen)
         else:
             screen.close(summary, root, folder)
-            explain(summary, folder, screen)
+            explain(summary, folder, screen, f"The same command{' without --fresh or --from' if self._reruns else ''}")
         return EXIT_CODES[summary["status"]]
 
     @property
@@ -190,9 +200,8 @@ class _Run:
         selection = select(compiled.needs, self._options.first, self._options.last, self._options.fresh)
         compiled.apply(selection)
         self._recover(compiled, root, summary["run_id"])
-        forget_checkpoints(root, selection.anew)
-        # What a run leaves that is killed, and can write nothing any more.
-        write_summary(root, summary | {"status": "interrupted"})
+        forget_checkpoints(root / ARTIFACTS_FOLDER, selection.anew)
+        make_newest(root, summary["run_id"])
         summary["startup_seconds"] = round(time.monotonic() - self._clock, 1)
         results, interrupted = run_stages(compiled, self._options.jobs or default_jobs(), self._processes.stop, screen)
         summary["stages"] = [result.to_dict() for result in results]

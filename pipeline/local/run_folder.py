@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.json_text import to_json
+from pipeline.json_text import to_json, write_durably
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
@@ -73,17 +73,18 @@ def release(folder: Path) -> None:
 
 
 def write_summary(root: Path, summary: dict[str, Any]) -> None:
-    """Write summary.json of a run in one rename and make the run the newest."""
-    file = run_folder(root, summary["run_id"]) / SUMMARY_FILE
-    scratch = file.with_name(f".{file.name}")
-    scratch.write_text(to_json(summary), "utf-8")
-    scratch.replace(file)
+    """Write summary.json of a run in one rename."""
+    write_durably(run_folder(root, summary["run_id"]) / SUMMARY_FILE, to_json(summary))
+
+
+def make_newest(root: Path, run_id: str) -> None:
+    """Have `latest` mean a run."""
     link = root / "runs" / LATEST
     if link.is_dir() and not link.is_symlink():  # in a root that was copied with what its links point to
         shutil.rmtree(link)
     scratch = link.with_name(f".{LATEST}")
     scratch.unlink(missing_ok=True)
-    scratch.symlink_to(summary["run_id"])
+    scratch.symlink_to(run_id)
     scratch.replace(link)
 
 
@@ -99,9 +100,13 @@ def likely_all_reused(root: Path, summary: dict[str, Any]) -> bool:
 
 
 def _newest_summary(root: Path) -> dict[str, Any]:
-    """Return summary.json of the newest run, nothing where there is none that can be read."""
+    return read_summary(run_folder(root, LATEST) / SUMMARY_FILE)
+
+
+def read_summary(file: Path) -> dict[str, Any]:
+    """Return what a summary.json says, nothing where there is none that can be read."""
     try:
-        summary = json.loads((run_folder(root, LATEST) / SUMMARY_FILE).read_text("utf-8"))
+        summary = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return summary if isinstance(summary, dict) else {}

@@ -14,6 +14,7 @@ from models.distribution import Kind
 from pipeline.ingest.source import resolve_package
 from pipeline.local.run_folder import METADATA_FILE
 from pipeline.runtime import Engine
+from pipeline.versions import versions_in
 from pipeline.withdrawn import Withdrawal, read_withdrawn
 
 # One process: a second Beam worker pays 20 s of imports, more than it wins below some hundred thousand rows.
@@ -36,6 +37,9 @@ class LocalRuntime:
 
     def push_folder(self, name: str) -> str:
         return str(self.root / "pushed")
+
+    def newest_version(self, kind: str) -> int:
+        return max(versions_in(str(self.root / "pushed" / kind)), default=0)
 
     @property
     def withdrawn(self) -> tuple[Withdrawal, ...]:

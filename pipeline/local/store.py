@@ -6,10 +6,15 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+from pipeline.errors import PipelineError
 from pipeline.local.run_folder import METADATA_FILE
 
 BACKUP_FILE = "metadata.backup.db"
 ARTIFACTS_FOLDER = "artifacts"
+
+
+class DatabaseLockedError(PipelineError):
+    """Somebody else is at ML Metadata's database."""
 
 
 def restore_if_damaged(root: Path, label: str) -> str | None:
@@ -55,14 +60,20 @@ def back_up(root: Path) -> None:
 
 
 def is_sound(database: Path) -> bool:
-    """Tell whether SQLite can read a file and ML Metadata has been in it; a crash in the midst of writing is made good."""
+    """Tell whether SQLite can read a file and ML Metadata has been in it; a crash in the midst of writing is made good.
+
+    Raises:
+      DatabaseLockedError: another program is writing to it, so nobody knows.
+    """
     if not database.exists():
         return False
     try:
         with contextlib.closing(sqlite3.connect(database)) as connection:
             tables = connection.execute("SELECT name FROM sqlite_master WHERE name IN ('Execution', 'MLMDEnv')").fetchall()
             return len(tables) == 2 and connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise DatabaseLockedError(f"{database} is locked by another program. Let it finish, then run again.") from error
         return False
 
 

@@ -30,7 +30,7 @@ def existing_root(root: Path | None, config: Path | None) -> Path:
     Raises:
       ConfigError: nothing has, or nobody says which root.
     """
-    chosen = chosen_root(root, config).absolute()
+    chosen = chosen_root(root, config).resolve()
     if not (chosen / "artifacts").exists() and not (chosen / "pushed").exists():
         raise ConfigError(f"Nothing has run in {chosen}. Give the --root of a run, or its --config.")
     return chosen

@@ -56,6 +56,9 @@ class VertexRuntime(pydantic.BaseModel):
             )
         return image
 
+    def newest_version(self, kind: str) -> int:
+        return 0
+
     @property
     def withdrawn(self) -> tuple[Withdrawal, ...]:
         return ()  # nothing is rolled back there by this project

@@ -34,6 +34,7 @@ POINTS = {
     "ExampleGen between its blocks": fault("pipeline.ingest.tfrecords:_ShardedWriter.write", "after"),
     "ExampleGen is done": fault(EXECUTORS["ExampleGen"], "after"),
     "StatisticsGen is done": fault(EXECUTORS["StatisticsGen"], "after"),
+    "SchemaGen is done": fault(EXECUTORS["SchemaGen"], "after", "kill_runner"),
     "ExampleValidator is done": fault(EXECUTORS["ExampleValidator"], "after"),
     "DataGate reads": fault("pipeline.components.data_gate:read_anomalies", "after", "kill_runner"),
     "Transform has its constants": fault("pipeline.columnar.transforming:_save"),

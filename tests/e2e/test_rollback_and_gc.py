@@ -15,6 +15,7 @@ from pipeline_runs import Finished, run_here
 from small_pipeline import COMPRESSION, write_config
 
 from pipeline.local.rolling_back import Restored, roll_back
+from pipeline.publishing import publish
 from pipeline.versions import content_digest
 from pipeline.withdrawn import read_withdrawn
 
@@ -127,19 +128,67 @@ def test_one_may_go_back_further_at_once(repository: Path, root: Path) -> None:
     assert (unknown.returncode, unknown.stderr) == (2, "--to 9: there is no such version. There are: 1, 2, 3, 4.\n")
 
 
+@pytest.mark.parametrize(
+    ("published", "left"),
+    [(0, [Restored("saved_model", 2, 1, 3), Restored("edge", 2, 1, 3)]), (1, [Restored("edge", 2, 1, 3)]), (2, [])],
+)
 def test_interrupted_rollback_is_finished_by_the_next_and_takes_back_no_second_model(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, published: int, left: list[Restored]
 ) -> None:
-    def interrupted(*_: object) -> str:
+    calls: list[str] = []
+
+    def interrupted(*arguments: str) -> str:
+        if len(calls) == published:
+            raise KeyboardInterrupt
+        calls.append(arguments[0])
+        return publish(*arguments)
+
+    def unrecorded(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr("pipeline.local.rolling_back.publish", interrupted)
+        patched.setattr("pipeline.local.rolling_back._record", unrecorded)
         with pytest.raises(KeyboardInterrupt):
             roll_back(root)
-    assert versions(root, "saved_model") == ["1", "2"]
-    assert roll_back(root) == [Restored("saved_model", 2, 1, 3), Restored("edge", 2, 1, 3)]
-    assert len(read_withdrawn(root / "pushed")) == 1
+    assert roll_back(root) == left
+    assert versions(root, "saved_model") == versions(root, "edge") == ["1", "2", "3"]
+    assert digest(root, "saved_model", 3) == digest(root, "saved_model", 1)
+    (withdrawn,) = read_withdrawn(root / "pushed")
+    assert not withdrawn.pending
+    assert run_with_seed(root, 2).code == 3
+
+
+def test_damaged_version_does_not_come_back(root: Path) -> None:
+    run_with_seed(root, 3)
+    (root / "pushed" / "saved_model" / "2" / "saved_model.pb").write_bytes(b"half")
+    assert roll_back(root)[0] == Restored("saved_model", 3, 1, 4)
+
+
+def test_model_that_was_replaced_is_pushed_again_when_its_config_comes_back(root: Path) -> None:
+    for seed, version in ((1, 3), (2, 4), (1, 5)):
+        done = run_with_seed(root, seed)
+        assert done.code == 0, done.output
+        assert done.summary["pushed"]["saved_model"] == f"pushed/saved_model/{version}"
+    assert done.states["Trainer"] == "reused"
+    assert digest(root, "saved_model", 5) == digest(root, "saved_model", 1)
+
+
+def test_trained_again_with_the_same_result_a_withdrawn_model_is_still_withdrawn(root: Path) -> None:
+    roll_back(root)
+    again = run_here(root.parent / "config.yaml", root, "fit.seed=2", first="Trainer")
+    assert again.code == 3, again.output
+    assert again.states["Trainer"] == "ran"
+    assert versions(root, "saved_model") == ["1", "2", "3"]
+
+
+def test_gc_keeps_what_the_version_that_came_back_was_made_from(repository: Path, root: Path) -> None:
+    roll_back(root)
+    done = command(repository, "gc", "--root", root, "--keep-runs", 1, "--keep-pushed", 1)
+    assert done.returncode == 0, done.stderr
+    assert versions(root, "saved_model") == versions(root, "edge") == ["1", "3"]
+    told = command(repository, "lineage", "--root", root)
+    assert told.stdout.startswith("pushed/saved_model/1 of pipeline small")
 
 
 def test_edge_model_of_another_model_stays(root: Path) -> None:

@@ -91,7 +91,7 @@ def test_only_fails_where_what_it_needs_has_not_run(config: Path, tmp_path: Path
     assert done.states["Trainer"] == "not_reached"
     assert (
         "Stage ExampleGen failed: ExampleGen comes before the stage to begin with, and cannot be reused: it has not run with "
-        "this data, config and code. Leave out --from or --only, or begin with it: --from ExampleGen.\n"
+        "this data, config, code and blessed model. Leave out --from or --only, or begin with it: --from ExampleGen.\n"
     ) in done.output
     assert "What to do" not in done.output
     assert unfinished_executions(done.root) == []

@@ -139,3 +139,11 @@ def test_saving_takes_only_a_share_of_the_time(tmp_path: Path, monkeypatch: pyte
 def test_half_written_checkpoint_is_not_seen(tmp_path: Path):
     (tmp_path / "checkpoint.npz.new").write_bytes(b"half")
     assert Checkpoints(str(tmp_path)).restored is None
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half of an archive", b"\x93NUMPY"])
+def test_damaged_checkpoint_is_none(content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "checkpoint.npz").write_bytes(content)
+    assert Checkpoints(str(tmp_path)).restored is None
+    assert "checkpoint.npz is damaged" in caplog.text
+    assert "training begins anew." in caplog.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,7 +85,7 @@ def test_stages_that_begin_anew_forget_where_they_were(tmp_path: Path) -> None:
     folders = [tmp_path / "artifacts" / stage / ".system" / "checkpoints" / "k" for stage in ("Trainer", "Tuner")]
     for folder in folders:
         folder.mkdir(parents=True)
-    forget_checkpoints(tmp_path, {"Trainer", "Evaluator"})
+    forget_checkpoints(tmp_path / "artifacts", {"Trainer", "Evaluator"})
     assert [folder.exists() for folder in folders] == [False, True]
 
 
@@ -121,6 +123,20 @@ def test_without_a_copy_everything_is_set_aside(tmp_path: Path, damage: str) -> 
     assert not (tmp_path / "artifacts").exists()
     assert (tmp_path / "artifacts.damaged-now" / "Trainer").is_dir()
     assert not (tmp_path / "metadata.db").exists()
+
+
+def test_locked_database_is_not_taken_for_a_damaged_one(
+    store: MetadataStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_execution(store, mlmd.Execution.COMPLETE)
+    database.back_up(tmp_path)
+    connect = sqlite3.connect
+    monkeypatch.setattr("sqlite3.connect", lambda path: connect(path, timeout=0.1))
+    with contextlib.closing(connect(tmp_path / "metadata.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(database.DatabaseLockedError, match=r"metadata.db is locked by another program. Let it finish"):
+            database.restore_if_damaged(tmp_path, "now")
+    assert database.restore_if_damaged(tmp_path, "now") is None
 
 
 def do_damage(file: Path, damage: str) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.run_folder import likely_all_reused, release, reserve, run_folder, write_summary
+from pipeline.local.run_folder import likely_all_reused, make_newest, release, reserve, run_folder, write_summary
 
 
 def leave(root: Path, run_id: str, **content: object) -> None:
     run_folder(root, run_id).mkdir(parents=True)
     write_summary(root, {"run_id": run_id, "pushed": {}} | content)
+    make_newest(root, run_id)
 
 
 def test_newest_run_is_the_one_linked(tmp_path: Path) -> None:

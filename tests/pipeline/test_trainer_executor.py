@@ -80,12 +80,6 @@ def test_checkpoints_go_by_what_the_training_depends_on_and_not_by_the_attempt(t
     assert folders[0].parent == tmp_path / "Trainer" / ".system" / "checkpoints"
 
 
-def test_checkpoints_go_when_the_training_is_done(tmp_path: Path) -> None:
-    TOLD.clear()
-    Executor().Do(*arguments(tmp_path, "save"))
-    assert not Path(TOLD[0].checkpoint_dir).exists()
-
-
 def test_run_fn_that_leaves_no_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=f"{__name__}.forget left no model"):
         Executor().Do(*arguments(tmp_path, "forget"))
