@@ -153,8 +153,8 @@ class CompiledPipeline:
         """
         if stage_id in self.selection.only_reused:
             raise StageFailedError(
-                f"{stage_id} comes before the stage to begin with, and cannot be reused: it has not run with this data, config, "
-                f"code and blessed model. Leave out --from or --only, or begin with it: --from {stage_id}."
+                f"{stage_id} comes before the stage to begin with, and cannot be reused: it has not run with this data, "
+                f"config, code and blessed model. Leave out --from or --only, or begin with it: --from {stage_id}."
             )
         disk.check_space(stage_id, info)
         on_beam = isinstance(spec, executable_spec_pb2.BeamExecutableSpec)

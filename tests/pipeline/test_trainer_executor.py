@@ -26,7 +26,7 @@ def remember(fn_args: object) -> None:
 def save(fn_args: object) -> None:
     """A run_fn that leaves a folder for a model, and a checkpoint."""
     remember(fn_args)
-    os.makedirs(fn_args.checkpoint_dir)  # type: ignore[attr-defined]
+    os.makedirs(fn_args.checkpoint_dir, exist_ok=True)  # type: ignore[attr-defined]
 
 
 def forget(fn_args: object) -> None:
