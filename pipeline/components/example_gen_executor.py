@@ -30,12 +30,13 @@ class Executor(base_executor.BaseExecutor):
         """Convert the files.
 
         Raises:
-          DataError: no files, too many unusable rows, a label that cannot be learned.
+          DataError: no files, files that change meanwhile, too many unusable rows, a label that cannot be learned.
         """
         custom = custom_config(exec_properties)
         settings = IngestSettings.model_validate_json(custom[SETTINGS_KEY])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        base, pattern = source = source_of(exec_properties, examples.uri)
+        source = source_of(exec_properties, examples.uri)
+        base, pattern = source.base, source.pattern
         reveal(exec_properties, source)
         files = list_files(base, pattern)
         if not files:
@@ -50,6 +51,7 @@ class Executor(base_executor.BaseExecutor):
                 writers[name] = stack.enter_context(sharded_writer(folder, _create, settings.rows_per_shard))
             quarantine = stack.enter_context(fileio.open(quarantine_path(examples.uri), "w"))
             report = ingest(files, settings, writers, quarantine)
+        source.check()
         known = FileDigests.from_json(custom[FILES_KEY]) if FILES_KEY in custom else FileDigests()
         report.files = identified(report.files, known)
         report.sha256 = total_digest(report.files, base)

@@ -18,15 +18,35 @@ from tfx.orchestration.portable import data_types as portable_data_types
 from tfx.proto import example_gen_pb2
 from tfx.proto.orchestration import driver_output_pb2
 
+from pipeline.errors import DataError
+from pipeline.ingest.data_files import FileDigests
+from pipeline.ingest.source import list_files
+
 FILES_KEY = "data_files"  # in the custom config: pipeline.ingest.data_files.FileDigests
 _BY_CONTENT = "by-content"
 
 
 class Source(NamedTuple):
-    """Files: a folder and a pattern below it."""
+    """Files: a folder and a pattern below it.
+
+    Attributes:
+      base: the folder.
+      pattern: of the files.
+      seen: {path: [bytes, nanosecond of the last change, inode]} before they are read; empty of remote files.
+    """
 
     base: str
     pattern: str
+    seen: dict[str, list[int]] = {}
+
+    def check(self) -> None:
+        """Look whether the files still are those that the cache key was made of.
+
+        Raises:
+          DataError: they are not.
+        """
+        if self.seen and self.seen != _look_at(self.base, self.pattern):
+            raise DataError(f"The data in {os.path.join(self.base, self.pattern)} changed while it was read. Run again.")
 
 
 class ContentDriver(driver.FileBasedDriver):
@@ -43,11 +63,16 @@ class ContentDriver(driver.FileBasedDriver):
         """Return the properties of the span that is read, without places and times."""
         resolved = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
         config = json_format.Parse(resolved["input_config"], example_gen_pb2.Input())
-        digest = hashlib.sha256(custom_config(resolved)[FILES_KEY].encode()).hexdigest()
+        known = custom_config(resolved)[FILES_KEY]
+        source = Source(resolved["input_base"], config.splits[0].pattern)
+        source = source._replace(seen=_look_at(*source[:2]))
+        if [size for size, _, _ in source.seen.values()] != [size for size, _ in FileDigests.from_json(known).known]:
+            raise DataError(f"The data in {os.path.join(*source[:2])} changed while the run began. Run again.")
+        digest = hashlib.sha256(known.encode()).hexdigest()
         note = _note(self._examples_uri, digest)
         os.makedirs(os.path.dirname(note), exist_ok=True)
         with open(note, "w", encoding="utf-8") as file:
-            json.dump(Source(resolved["input_base"], config.splits[0].pattern)._asdict(), file)
+            json.dump(source._asdict(), file)
         config.splits[0].pattern = digest
         return resolved | {
             "input_base": _BY_CONTENT,
@@ -85,6 +110,11 @@ def custom_config(exec_properties: dict[str, Any]) -> dict[str, Any]:
     custom = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
     custom.custom_config.Unpack(stored := struct_pb2.Struct())
     return dict(stored)
+
+
+def _look_at(base: str, pattern: str) -> dict[str, list[int]]:
+    found = {path: os.stat(path) for path in list_files(base, pattern)}
+    return {path: [status.st_size, status.st_mtime_ns, status.st_ino] for path, status in found.items()}
 
 
 def _note(examples_uri: str, digest: str) -> str:

@@ -61,8 +61,8 @@ def _source_files(info: data_types.ExecutionInfo) -> Iterable[str]:
 
     if "input_config" not in info.exec_properties or "examples" not in info.output_dict:
         return []
-    base, pattern = source_of(info.exec_properties, info.output_dict["examples"][0].uri)
-    return [] if is_remote(base) else list_files(base, pattern)
+    source = source_of(info.exec_properties, info.output_dict["examples"][0].uri)
+    return [] if is_remote(source.base) else list_files(source.base, source.pattern)
 
 
 def _existing(path: str) -> str:

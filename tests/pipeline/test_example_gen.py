@@ -22,6 +22,8 @@ from pipeline.artifacts import ingest_report_path, quarantine_path
 from pipeline.components.example_gen import ColumnarExampleGen, read_ingest_report
 from pipeline.config import PipelineConfig
 from pipeline.graph import build_pipeline
+from pipeline.ingest.data_files import FileDigests
+from pipeline.ingest.ingesting import ingest
 from pipeline.local.execution import CompiledPipeline, StageResult
 from pipeline.local.runtime import LocalRuntime
 from pipeline.vertex.compiling import compile_job
@@ -173,6 +175,37 @@ def test_what_the_copy_holds_is_read_where_it_lies(tmp_path: Path, run):
     assert result.state == "ran"
     assert sum(read_ingest_report(examples.uri)["examples"].values()) == len(ROWS.splitlines())
     assert run(path=str(tmp_path / "data.csv"))[0].state == "reused"
+
+
+def test_data_that_changes_while_it_is_read_is_no_result(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch):
+    path = write(tmp_path / "data.csv")
+
+    def while_reading(*arguments: Any) -> Any:
+        report = ingest(*arguments)
+        write(path, ROWS.replace("t7", "t8"))
+        return report
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.components.example_gen_executor.ingest", while_reading)
+        result, _ = run(path=str(path))
+    assert result.state == "failed"
+    assert result.error == f"The data in {path} changed while it was read. Run again."
+    assert run(path=str(path))[0].state == "ran"
+
+
+def test_data_that_changes_between_hashing_and_reading_is_no_result(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch):
+    path = write(tmp_path / "data.csv")
+    of = FileDigests.of
+
+    def then_grow(*arguments: str) -> FileDigests:
+        digests = of(*arguments)
+        write(path, ROWS + "41,t41,1\n")
+        return digests
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.ingest.data_files.FileDigests.of", then_grow)
+        result, _ = run(path=str(path))
+    assert (result.state, result.error) == ("failed", f"The data in {path} changed while the run began. Run again.")
 
 
 def test_dated_spans_and_versions_are_found(tmp_path: Path, run):
