@@ -13,8 +13,8 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.utils import io_utils
 
 from pipeline.artifacts import ingest_report_path
+from pipeline.components.example_gen_driver import ContentDriver
 from pipeline.components.example_gen_executor import SETTINGS_KEY
-from pipeline.components.example_gen_source import ContentDriver
 from pipeline.components.executors import BeamExecutorByPath
 from pipeline.data_config import SIDES, Side
 from pipeline.ingest.settings import IngestSettings

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,20 @@ def test_executors_of_the_taxi_pipeline_are_imported_ahead(repository: Path, tmp
     light = {stage for stage, path in paths.items() if path.rpartition(".")[0] in LIGHT_STAGES}
     heavy = {"Transform", "Trainer", "Evaluator", "Compressor"}
     assert light == set(paths) - heavy
+
+
+def test_light_stages_wait_for_no_tensorflow(repository: Path) -> None:
+    program = (
+        "import sys; from pipeline import lean_imports; lean_imports.install()\n"
+        "from pipeline import local_files; local_files.install()\n"
+        "from pipeline.local.preloading import LIGHT\n"
+        "for step in LIGHT: step.take()\n"
+        "print(sorted({'pipeline.components.publisher', 'tensorflow.python', 'tf_keras'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=repository, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "['pipeline.components.publisher']\n"
 
 
 def test_what_cannot_be_imported_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
