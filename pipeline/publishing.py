@@ -7,7 +7,7 @@ import shutil
 import uuid
 from pathlib import Path
 
-from pipeline.ingest.source import is_remote
+from pipeline.remote import is_remote
 from pipeline.versions import content_digest, files_in, versions_in
 
 # What readers look for to decide that a version is complete: on storage without renames these go last.

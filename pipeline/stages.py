@@ -48,8 +48,9 @@ from pipeline.entrypoints.training import TrainSettings
 from pipeline.entrypoints.transforming import TransformSettings
 from pipeline.ingest.data_files import FileDigests
 from pipeline.ingest.settings import ingest_settings
-from pipeline.ingest.source import base_and_pattern, is_remote
+from pipeline.ingest.source import base_and_pattern
 from pipeline.ingest.spans import resolve_span
+from pipeline.remote import is_remote
 from pipeline.runtime import Runtime
 from pipeline.tasks import TASKS
 

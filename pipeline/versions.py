@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import Any
 
-from pipeline.ingest.source import is_remote
+from pipeline.remote import is_remote
 
 
 def versions_in(destination: str) -> list[int]:

@@ -58,8 +58,9 @@ def data_bytes(subject: Subject) -> int:
     """Return the bytes of the config's local data, once they are decompressed; 0 if they cannot be told."""
     from pipeline.data_config import BigQueryData
     from pipeline.errors import PipelineError
-    from pipeline.ingest.source import is_compressed, is_remote, resolve_package
+    from pipeline.ingest.source import is_compressed, resolve_package
     from pipeline.local.preflight import data_files
+    from pipeline.remote import is_remote
 
     config = subject.experiment
     if isinstance(config.data, BigQueryData):

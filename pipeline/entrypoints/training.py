@@ -97,7 +97,8 @@ def run_fn(fn_args: FnArgs) -> None:
                 model = task.build(task.Config.model_validate(settings.model), spec.features, head)
             # With other devices the numbers would be other ones.
             devices = f"{strategy.num_replicas_in_sync}-{len(tf.config.list_physical_devices('GPU'))}"
-            checkpoints = Checkpoints(os.path.join(fn_args.checkpoint_dir, devices))
+            folder = getattr(fn_args, "checkpoint_dir", os.path.join(fn_args.model_run_dir, "checkpoints"))  # TFX has none
+            checkpoints = Checkpoints(os.path.join(folder, devices))
             if checkpoints.restored_epochs:
                 announce(f"goes on after epoch {checkpoints.restored_epochs} of an interrupted training")
             callbacks = [training.tensorboard(fn_args.model_run_dir), checkpoints]

@@ -15,7 +15,8 @@ from pyarrow import csv
 from pipeline.errors import DataError
 from pipeline.ingest import csv_quotes
 from pipeline.ingest.blocks import BadRow, Block
-from pipeline.ingest.source import is_compressed, is_remote, open_stream
+from pipeline.ingest.source import is_compressed, open_stream
+from pipeline.remote import is_remote
 
 # Also the longest row. pyarrow reads up to 32 blocks ahead (arrow::MakeBackgroundGenerator), and that is most of the memory.
 BLOCK_BYTES = 4 << 20

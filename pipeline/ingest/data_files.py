@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from pipeline.ingest.source import is_remote, list_files
+from pipeline.ingest.source import list_files
+from pipeline.remote import is_remote
 
 _CHUNK_BYTES = 1 << 24
 

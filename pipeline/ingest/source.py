@@ -12,6 +12,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from pipeline.errors import ConfigError
+from pipeline.remote import is_remote
 
 PACKAGE_SCHEME = "package://"
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
@@ -67,11 +68,6 @@ def base_and_pattern(path: str, kind: str = "csv") -> tuple[str, str]:
     # A file may be called data[1].csv.
     name = os.path.basename(absolute)
     return os.path.dirname(absolute), glob.escape(name) if os.path.isfile(path) else name
-
-
-def is_remote(path: str) -> bool:
-    """Tell whether a path is a URL such as gs://bucket/folder."""
-    return "://" in path
 
 
 def list_files(base: str, pattern: str) -> list[str]:

@@ -13,7 +13,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.artifacts import DESTINATION_PROPERTY
-from pipeline.ingest.source import is_remote
+from pipeline.remote import is_remote
 
 FILES_PROPERTY, DIGEST_PROPERTY = "content_files", "content_digest"
 _CHUNK = 1 << 22

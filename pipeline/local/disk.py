@@ -10,9 +10,10 @@ from tfx.orchestration.portable import data_types
 from tfx.types.artifact import Artifact
 
 from pipeline.errors import PipelineError
-from pipeline.ingest.source import is_remote, list_files
+from pipeline.ingest.source import list_files
 from pipeline.local.causes import FREE_SPACE
 from pipeline.local.contents import FILES_PROPERTY, sizes_in
+from pipeline.remote import is_remote
 
 # What a stage leaves for each byte that it reads: measured on tables, with a margin. Compressed input grows when it is read.
 _BYTES_PER_INPUT_BYTE = {"ExampleGen": 3.0, "Transform": 3.0, "Compressor": 1.0}

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from pipeline.errors import ConfigError
-from pipeline.ingest.source import is_remote
 from pipeline.predicting.planning import STDOUT
+from pipeline.remote import is_remote
 
 Engine: TypeAlias = Literal["direct", "beam"]
 # What one machine scores in a minute or so is not worth a hint.

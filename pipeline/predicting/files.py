@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipeline.ingest.source import COMPRESSIONS, is_remote
+from pipeline.ingest.source import COMPRESSIONS
+from pipeline.remote import is_remote
 
 
 @contextlib.contextmanager

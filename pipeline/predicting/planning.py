@@ -7,11 +7,12 @@ import os
 from collections.abc import Collection, Sequence
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.ingest.source import COMPRESSIONS, FOLDER_PATTERNS, base_and_pattern, is_remote, list_files, resolve_package
+from pipeline.ingest.source import COMPRESSIONS, FOLDER_PATTERNS, base_and_pattern, list_files, resolve_package
 from pipeline.predicting.formats import EXTENSIONS, FORMATS
 from pipeline.predicting.pushed import find_model
 from pipeline.predicting.rows import Plan, outputs
 from pipeline.predicting.tally import is_quarantine
+from pipeline.remote import is_remote
 
 STDOUT = "-"
 

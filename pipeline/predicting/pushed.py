@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from pipeline.errors import ConfigError
-from pipeline.ingest.source import is_remote, open_file
+from pipeline.ingest.source import open_file
+from pipeline.remote import is_remote
 
 ColumnType: TypeAlias = Literal["text", "integer", "number"]
 Kind: TypeAlias = Literal["SavedModel", "edge package", "edge model with raw inputs"]

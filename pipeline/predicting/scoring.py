@@ -14,8 +14,8 @@ import pyarrow as pa
 from pipeline.edge_runner.predict import Predictor
 from pipeline.errors import DataError
 from pipeline.ingest.encoding import encode
-from pipeline.ingest.source import is_remote
 from pipeline.predicting.pushed import Kind, PushedModel
+from pipeline.remote import is_remote
 
 Values: TypeAlias = Mapping[str, pa.Array]
 Scored: TypeAlias = tuple[np.ndarray, dict[int, str]]

@@ -13,7 +13,8 @@ from tfx.orchestration.pipeline import Pipeline
 from models.distribution import Kind
 from pipeline.config_files import read_yaml, validate
 from pipeline.errors import ConfigError
-from pipeline.ingest.source import PACKAGE_SCHEME, is_remote, resolve_package
+from pipeline.ingest.source import PACKAGE_SCHEME, resolve_package
+from pipeline.remote import is_remote
 from pipeline.runtime import Engine
 from pipeline.withdrawn import Withdrawal
 

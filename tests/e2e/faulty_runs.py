@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,8 @@ def run_harmed(repository: Path, config: Path, root: Path, harm: dict[str, Any],
         text=True,
         timeout=300,
         check=False,
+        # What a shell starts in the background ignores Ctrl-C, and so would what such a test run starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     return Finished.read(done.returncode, done.stdout, root)
 

@@ -151,12 +151,12 @@ def test_second_run_on_a_root_in_use_ends_with_code_4(repository: Path, tmp_path
     root = tmp_path / "root"
     root.mkdir()
     with (root / ".lock").open("w") as lock:
-        lock.write("4711")
+        lock.write("Process 4711 (since 2026-11-25T10:00:00Z)")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         finished = run_here(repository / "configs" / "taxi.yaml", root)
     assert finished.code == 4
-    assert f"Process 4711 is running on {root}." in finished.output
+    assert f"Process 4711 (since 2026-11-25T10:00:00Z) is running on {root}." in finished.output
 
 
 def test_interrupted_run_says_so_and_the_next_one_goes_on(repository: Path, tmp_path: Path, taxi_rows: Rows) -> None:
