@@ -6,13 +6,12 @@ import contextlib
 import sys
 from typing import TextIO
 
+from pipeline import exit_codes
 from pipeline.doctor.checks import examine
 from pipeline.doctor.findings import Finding
 from pipeline.doctor.report import Report, document
 from pipeline.doctor.subject import Subject
 from pipeline.local.output import redirected_output
-
-EXIT_OK, EXIT_PROBLEM, EXIT_INTERRUPTED = 0, 2, 130
 
 
 def diagnose(subject: Subject, as_json: bool = False) -> int:
@@ -34,8 +33,8 @@ def diagnose(subject: Subject, as_json: bool = False) -> int:
             findings = _print_document(subject, screen) if as_json else _print_lines(subject, screen)
         except KeyboardInterrupt:
             print("Interrupted.", file=errors)
-            return EXIT_INTERRUPTED
-    return EXIT_PROBLEM if any(finding.state == "problem" for finding in findings) else EXIT_OK
+            return exit_codes.INTERRUPTED
+    return exit_codes.USAGE if any(finding.state == "problem" for finding in findings) else exit_codes.OK
 
 
 def _print_lines(subject: Subject, screen: TextIO) -> list[Finding]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
-from pipeline import lean_imports
+from pipeline import exit_codes, lean_imports
 from pipeline.errors import PipelineError
 from pipeline.json_text import to_json, to_json_line
 from pipeline.local.which_root import chosen_root
@@ -16,8 +16,6 @@ if TYPE_CHECKING:  # imports TFX
     from pipeline.lineage.record import Lineage
 
 Format: TypeAlias = Literal["tree", "json", "openlineage"]
-
-EXIT_OK, EXIT_USAGE = 0, 2
 
 
 @dataclass(frozen=True)
@@ -45,19 +43,19 @@ def show(options: LineageOptions) -> int:
         lineage, note = read_lineage(root, options.model)
     except PipelineError as error:
         print(error, file=sys.stderr)
-        return EXIT_USAGE
+        return exit_codes.USAGE
     if note:
         print(note, file=sys.stderr)
     if options.output is None:
         _print(lineage, root, options.format, sys.stdout)
-        return EXIT_OK
+        return exit_codes.OK
     try:
         with options.output.open("w", encoding="utf-8") as file:
             _print(lineage, root, options.format, file)
     except OSError as error:
         print(f"--output {options.output} cannot be written: {error.strerror}.", file=sys.stderr)
-        return EXIT_USAGE
-    return EXIT_OK
+        return exit_codes.USAGE
+    return exit_codes.OK
 
 
 def _print(lineage: Lineage, root: Path, form: Format, stream: TextIO) -> None:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from ml_metadata.errors import StatusError
 
+from pipeline import exit_codes
 from pipeline.errors import ConfigError, PipelineError, RootLockedError
 from pipeline.local.causes import cause_of
 from pipeline.local.which_root import existing_root
 
 if TYPE_CHECKING:
     from pipeline.local.collecting import Plan
-
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_LOCKED = 0, 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,14 @@ def _exit_code(command: Callable[[], None]) -> int:
         command()
     except ConfigError as error:
         print(error, file=sys.stderr)
-        return EXIT_USAGE
+        return exit_codes.USAGE
     except RootLockedError as error:
         print(error, file=sys.stderr)
-        return EXIT_LOCKED
+        return exit_codes.LOCKED
     except (OSError, PipelineError, sqlite3.Error, StatusError) as error:
         print(cause_of(error), file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT_OK
+        return exit_codes.FAILED
+    return exit_codes.OK
 
 
 def _collect(options: GcOptions) -> None:

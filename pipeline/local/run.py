@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import lean_imports
+from pipeline import exit_codes, lean_imports
 from pipeline.errors import ConfigError, RootLockedError
 from pipeline.lineage.writing import write_lineage
 from pipeline.local.causes import cause_of
@@ -43,12 +43,11 @@ if TYPE_CHECKING:  # imported late at run time: no message should wait for Tenso
     from pipeline.local.screen import Screen
     from pipeline.runtime import Engine
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_LOCKED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = {
-    "succeeded": EXIT_OK,
-    "failed": EXIT_FAILED,
-    "not_blessed": EXIT_NOT_BLESSED,
-    "interrupted": EXIT_INTERRUPTED,
+    "succeeded": exit_codes.OK,
+    "failed": exit_codes.FAILED,
+    "not_blessed": exit_codes.NOT_BLESSED,
+    "interrupted": exit_codes.INTERRUPTED,
 }
 
 
@@ -87,16 +86,16 @@ def run(options: RunOptions, processes: StageProcesses | None = None, alone: boo
             return _Run(options, output, own, alone).run()
         except ConfigError as error:
             print(error, file=output.errors)
-            return EXIT_USAGE
+            return exit_codes.USAGE
         except RootLockedError as error:
             print(error, file=output.errors)
-            return EXIT_LOCKED
+            return exit_codes.LOCKED
         except OSError as error:
             print(cause_of(error), file=output.errors)
-            return EXIT_FAILED
+            return exit_codes.FAILED
         except KeyboardInterrupt:
             print("Interrupted before anything ran.", file=output.errors)
-            return EXIT_INTERRUPTED
+            return exit_codes.INTERRUPTED
         finally:
             if processes is None:
                 own.close()

@@ -13,10 +13,9 @@ from typing import TextIO
 
 import pyarrow as pa
 
-from pipeline import lean_imports
+from pipeline import exit_codes, lean_imports
 from pipeline.errors import ConfigError, DataError
 from pipeline.local.output import RedirectedOutput, redirected_output
-from pipeline.local.run import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from pipeline.predicting import engines
 from pipeline.predicting.files import whole_file
 from pipeline.predicting.planning import STDOUT, make_plan, output_kind
@@ -48,13 +47,13 @@ def predict(options: PredictOptions) -> int:
     with redirected_output() as output, _interruptions() as interrupted:
         try:
             _predict(options, output)
-            return EXIT_OK
+            return exit_codes.OK
         except (ConfigError, DataError, KeyboardInterrupt) as error:
             if interrupted:
                 print("Interrupted. No output was written.", file=output.errors)
-                return EXIT_INTERRUPTED
+                return exit_codes.INTERRUPTED
             print(error, file=output.errors)
-            return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
+            return exit_codes.USAGE if isinstance(error, ConfigError) else exit_codes.FAILED
 
 
 @contextlib.contextmanager
