@@ -76,8 +76,6 @@ def fit(
     Raises:
       ValueError: the loss is not a number, with what to try.
     """
-    from models import randomness  # its classes derive from those of Keras, and a config is read without them
-
     leave_alone()
     steps_per_execution = _steps_per_execution(config, (train, evaluation), callbacks)
     if steps_per_execution > 1:
@@ -87,12 +85,28 @@ def fit(
             optimizer=_optimizer(config), loss=loss, steps_per_execution=steps_per_execution, jit_compile=config.jit_compile
         )
     steps.prepare(model)
+    history = _train(model, train, evaluation, config, callbacks)
+    model._steps_per_execution.assign(1)  # for whoever predicts with it: a batch is no iterator of several
+    _check(history, config)
+    return history
+
+
+def _train(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    evaluation: tf.data.Dataset,
+    config: FitConfig,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> keras.callbacks.History:
+    """Run the epochs that no checkpoint says are done."""
+    from models import randomness  # its classes derive from those of Keras, and a config is read without them
+
     train, steps_per_epoch = _endless(train)
     evaluation, validation_steps = _endless(evaluation)
     own = _callbacks(config)
     done = _begin_after(callbacks, own, config.epochs)
     with randomness.by_step(model, config.seed):
-        history = model.fit(
+        return model.fit(
             _after(train, steps_per_epoch, done),
             validation_data=evaluation,
             steps_per_epoch=steps_per_epoch,
@@ -102,9 +116,6 @@ def fit(
             callbacks=[*own, *callbacks],
             verbose=2,
         )
-    model._steps_per_execution.assign(1)  # for whoever predicts with it: a batch is no iterator of several
-    _check(history, config)
-    return history
 
 
 def _check(history: keras.callbacks.History, config: FitConfig) -> None:

@@ -66,6 +66,10 @@ EDGE_REPORT_FILE = "report.json"
 EDGE_PACKAGE_FOLDER = "package"
 APPROVAL_FILE = "approval.json"
 
+# Below the folder of a stage: TFX's name of what is no artifact, and in it what an interrupted training goes on from.
+SYSTEM_FOLDER, CHECKPOINTS_FOLDER = ".system", "checkpoints"
+# Custom property of an artifact: what its files hold, as the local runner records it.
+CONTENT_DIGEST_PROPERTY = "content_digest"
 # Custom properties of what a pusher leaves.
 DESTINATION_PROPERTY = "pushed_destination"
 VERSION_PROPERTY = "pushed_version"

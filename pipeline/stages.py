@@ -31,8 +31,6 @@ from pipeline.components import transform as transform_component
 from pipeline.components.compressor import Compressor, CompressSettings
 from pipeline.components.data_gate import DataGate
 from pipeline.components.evaluator import ColumnarEvaluator, EvaluatorSettings
-from pipeline.components.example_gen import ColumnarExampleGen, LocalExampleGen
-from pipeline.components.example_gen_source import FILES_KEY
 from pipeline.components.example_validator import ColumnarExampleValidator
 from pipeline.components.model_gate import ModelGate
 from pipeline.components.publisher import EdgePusher
@@ -46,11 +44,8 @@ from pipeline.data_config import BigQueryData, FileData
 from pipeline.entrypoints import training, transforming
 from pipeline.entrypoints.training import TrainSettings
 from pipeline.entrypoints.transforming import TransformSettings
-from pipeline.ingest.data_files import FileDigests
 from pipeline.ingest.settings import ingest_settings
 from pipeline.ingest.source import base_and_pattern
-from pipeline.ingest.spans import resolve_span
-from pipeline.remote import is_remote
 from pipeline.runtime import Runtime
 from pipeline.tasks import TASKS
 
@@ -87,14 +82,10 @@ def ingest(config: PipelineConfig, runtime: Runtime) -> BaseComponent:
     return _ingest_files(config, config.data, runtime).with_id(EXAMPLE_GEN)
 
 
-def _ingest_files(config: PipelineConfig, data: FileData, runtime: Runtime) -> ColumnarExampleGen:
+def _ingest_files(config: PipelineConfig, data: FileData, runtime: Runtime) -> example_gen.ColumnarExampleGen:
     base, pattern = base_and_pattern(runtime.data_path(data.path), data.kind)
     settings = ingest_settings(data, config.label, config.number_columns)
-    digests = {"code_digest": code_digest(example_gen)}
-    if is_remote(base):
-        return ColumnarExampleGen(base, pattern, settings, digests, data.span)
-    digests[FILES_KEY] = FileDigests.of(base, resolve_span(base, pattern, data.span).pattern).to_json()
-    return LocalExampleGen(base, pattern, settings, digests, data.span)
+    return example_gen.file_based(base, pattern, settings, code_digest(example_gen), data.span)
 
 
 def validate(data: BaseComponent, schema_file: str | None, runtime: Runtime) -> Checked:

@@ -15,9 +15,13 @@ from tfx.utils import io_utils
 from pipeline.artifacts import ingest_report_path
 from pipeline.components.example_gen_driver import ContentDriver
 from pipeline.components.example_gen_executor import SETTINGS_KEY
+from pipeline.components.example_gen_source import FILES_KEY
 from pipeline.components.executors import BeamExecutorByPath
 from pipeline.data_config import SIDES, Side
+from pipeline.ingest.data_files import FileDigests
 from pipeline.ingest.settings import IngestSettings
+from pipeline.ingest.spans import resolve_span
+from pipeline.remote import is_remote
 
 
 class ColumnarExampleGen(FileBasedExampleGen):
@@ -53,6 +57,15 @@ class LocalExampleGen(ColumnarExampleGen):
     """The same for local files: what they hold decides whether it runs, whatever their names and times."""
 
     DRIVER_CLASS = ContentDriver
+
+
+def file_based(base: str, pattern: str, settings: IngestSettings, code_digest: str, span: int | None) -> ColumnarExampleGen:
+    """Return the ExampleGen for files, local or remote: see `ColumnarExampleGen`."""
+    digests = {"code_digest": code_digest}
+    if is_remote(base):
+        return ColumnarExampleGen(base, pattern, settings, digests, span)
+    digests[FILES_KEY] = FileDigests.of(base, resolve_span(base, pattern, span).pattern).to_json()
+    return LocalExampleGen(base, pattern, settings, digests, span)
 
 
 def output_config(weights: Mapping[Side, int]) -> example_gen_pb2.Output:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from google.protobuf import json_format, struct_pb2
 from tfx.proto import example_gen_pb2
 
+from pipeline.artifacts import SYSTEM_FOLDER
 from pipeline.errors import DataError
 from pipeline.ingest.source import list_files
 
@@ -79,4 +80,4 @@ def look_at(base: str, pattern: str) -> dict[str, list[int]]:
 def note_path(examples_uri: str, digest: str) -> str:
     """Return the file that says where the files of a digest are, beside the outputs of the stage."""
     stage = os.path.dirname(os.path.dirname(examples_uri.rstrip("/")))
-    return os.path.join(stage, ".system", "sources", f"{digest}.json")
+    return os.path.join(stage, SYSTEM_FOLDER, "sources", f"{digest}.json")

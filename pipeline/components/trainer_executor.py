@@ -19,6 +19,8 @@ from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils
 from tfx.utils import json_utils, path_utils, proto_utils
 
+from pipeline.artifacts import CHECKPOINTS_FOLDER, CONTENT_DIGEST_PROPERTY, SYSTEM_FOLDER
+
 
 @dataclass(frozen=True)
 class FnArgs:
@@ -75,9 +77,9 @@ def _checkpoint_dir(model_uri: str, inputs: dict[str, list[Any]], exec_propertie
     """Return a folder beside the stage's outputs, named by what the training depends on; whoever publishes it removes it."""
     stage = os.path.dirname(os.path.dirname(model_uri.rstrip("/")))
     # By content as well, where the runner recorded it: the number of an execution may come again with a restored database.
-    read = {key: [(a.uri, a.get_string_custom_property("content_digest")) for a in each] for key, each in inputs.items()}
+    read = {key: [(a.uri, a.get_string_custom_property(CONTENT_DIGEST_PROPERTY)) for a in each] for key, each in inputs.items()}
     key = hashlib.sha256(json.dumps([read, exec_properties], sort_keys=True, default=str).encode()).hexdigest()[:16]
-    return os.path.join(stage, ".system", "checkpoints", key)
+    return os.path.join(stage, SYSTEM_FOLDER, CHECKPOINTS_FOLDER, key)
 
 
 def _patterns(examples: list[Any], splits: Sequence[str]) -> list[str]:

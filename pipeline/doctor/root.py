@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pipeline.doctor.findings import Finding, ok, problem, warning
+from pipeline.local.run_folder import METADATA_FILE
+from pipeline.local.store import BACKUP_FILE
 
 if TYPE_CHECKING:
     from pipeline.doctor.subject import Subject
 
-_METADATA = "metadata.db"
 _NUM_SHOWN = 3
 
 
@@ -28,8 +29,8 @@ def check_root(subject: Subject) -> Iterator[Finding]:
         yield problem("root", f"{root} is a file.", "Choose another --root: a folder.")
         return
     yield _look_at_lock(root)
-    if (root / _METADATA).exists():
-        yield look_at_metadata(root / _METADATA)
+    if (root / METADATA_FILE).exists():
+        yield look_at_metadata(root / METADATA_FILE)
     else:
         yield ok("root", f"no runs in {root} yet")
 
@@ -89,6 +90,6 @@ def _damaged(path: Path, what: str) -> Finding:
     return warning(
         "root",
         f"{path} is damaged: {what}.",
-        "Run: the copy of the last finished run, metadata.backup.db, takes its place, and what ran since runs anew. "
+        f"Run: the copy of the last finished run, {BACKUP_FILE}, takes its place, and what ran since runs anew. "
         "Without a copy everything does; pushed models stay.",
     )

@@ -27,6 +27,7 @@ from preprocessing.features import Feature, Label, encoded_features, raw_columns
 from preprocessing.labels import class_names
 
 if TYPE_CHECKING:
+    from models.checkpoints import Checkpoints
     from pipeline.components.trainer_executor import FnArgs
 
 # Larger than for training: nothing is learned from a batch, and each costs a call.
@@ -74,8 +75,6 @@ def run_fn(fn_args: FnArgs) -> None:
     Args:
       fn_args: TFX's, or those of them that ours has, with custom_config {"settings": TrainSettings as JSON}.
     """
-    from models.checkpoints import Checkpoints  # not at the top: derives from Keras's classes
-
     settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     spec = settings.example_spec(transform)
@@ -95,29 +94,46 @@ def run_fn(fn_args: FnArgs) -> None:
         with seconds.of("fit"):
             with strategy.scope():
                 model = task.build(task.Config.model_validate(settings.model), spec.features, head)
-            # With other devices the numbers would be other ones.
-            devices = f"{strategy.num_replicas_in_sync}-{len(tf.config.list_physical_devices('GPU'))}"
-            folder = getattr(fn_args, "checkpoint_dir", os.path.join(fn_args.model_run_dir, "checkpoints"))  # TFX has none
-            checkpoints = Checkpoints(os.path.join(folder, devices))
-            if checkpoints.restored_epochs:
-                announce(f"goes on after epoch {checkpoints.restored_epochs} of an interrupted training")
+            checkpoints = _checkpoints(fn_args, strategy)
             callbacks = [training.tensorboard(fn_args.model_run_dir), checkpoints]
             history = training.fit(model, head.loss, train, evaluation, settings.fit, callbacks)
         baseline = waiting.result()
     with seconds.of("export"):
         _export(model, transform, settings, fn_args.serving_model_dir)
-    num_epochs = len(history.epoch) - checkpoints.restored_epochs
     report = {
         "strategy": reason,
         **_course(history),
         "parameters": int(model.count_params()),
         **baseline,
-        "examples": examples.num_examples,
-        "resumed_after_epochs": checkpoints.restored_epochs,
-        "examples_per_second": round(examples.num_examples * num_epochs / seconds.by_part["fit"], 1),
-        "seconds": {part: round(value, 2) for part, value in seconds.by_part.items()},
+        **_pace(examples.num_examples, history, checkpoints, seconds),
     }
     io_utils.write_string_file(training_report_path(_model_uri(fn_args.serving_model_dir)), json.dumps(report, indent=1))
+
+
+def _checkpoints(fn_args: FnArgs, strategy: tf.distribute.Strategy) -> Checkpoints:
+    """Return what saves the training and restores an interrupted one."""
+    from models.checkpoints import Checkpoints  # not at the top: derives from Keras's classes
+
+    # With other devices the numbers would be other ones.
+    devices = f"{strategy.num_replicas_in_sync}-{len(tf.config.list_physical_devices('GPU'))}"
+    folder = getattr(fn_args, "checkpoint_dir", os.path.join(fn_args.model_run_dir, "checkpoints"))  # TFX has none
+    checkpoints = Checkpoints(os.path.join(folder, devices))
+    if checkpoints.restored_epochs:
+        announce(f"goes on after epoch {checkpoints.restored_epochs} of an interrupted training")
+    return checkpoints
+
+
+def _pace(
+    num_examples: int, history: tf.keras.callbacks.History, checkpoints: Checkpoints, seconds: _Seconds
+) -> dict[str, Any]:
+    """Return how fast the training was, counting the epochs that this attempt trained."""
+    num_epochs = len(history.epoch) - checkpoints.restored_epochs
+    return {
+        "examples": num_examples,
+        "resumed_after_epochs": checkpoints.restored_epochs,
+        "examples_per_second": round(num_examples * num_epochs / seconds.by_part["fit"], 1),
+        "seconds": {part: round(value, 2) for part, value in seconds.by_part.items()},
+    }
 
 
 def _fit_baseline(

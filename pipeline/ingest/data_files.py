@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -10,10 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import NamedTuple
 
+from pipeline.digests import file_digest, listing_digest
 from pipeline.ingest.source import list_files
 from pipeline.remote import is_remote
-
-_CHUNK_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class FileDigests(NamedTuple):
     @classmethod
     def of(cls, base: str, pattern: str) -> FileDigests:
         """Read the local files below a folder that match a pattern."""
-        return cls(tuple(_digest(path) for path in list_files(base, pattern)))
+        return cls(tuple((os.path.getsize(path), file_digest(path)) for path in list_files(base, pattern)))
 
     @classmethod
     def from_json(cls, text: str) -> FileDigests:
@@ -74,10 +72,8 @@ def identified(files: Sequence[DataFile], digests: FileDigests) -> list[DataFile
 
 def total_digest(files: Sequence[DataFile], base: str) -> str | None:
     """Return one digest of all files, that of what `sha256sum` prints of them by name; None if that of one is unknown."""
-    lines = sorted((os.path.relpath(file.path, base), file.sha256) for file in files)
-    if not lines or not all(sha256 for _, sha256 in lines):
-        return None
-    return hashlib.sha256("".join(f"{sha256}  {name}\n" for name, sha256 in lines).encode()).hexdigest()
+    known = {os.path.relpath(file.path, base): file.sha256 for file in files if file.sha256}
+    return listing_digest(known) if files and len(known) == len(files) else None
 
 
 def _identified(file: DataFile, position: int, digests: FileDigests) -> DataFile:
@@ -93,12 +89,3 @@ def _identified(file: DataFile, position: int, digests: FileDigests) -> DataFile
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _digest(path: str) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()

@@ -93,7 +93,13 @@ def ingest(
         if max_rows is not None and sum(num_rows.values()) >= max_rows:
             break
     report.files = [DataFile(path, rows) for path, rows in num_rows.items()]
-    total = sum(num_rows.values())
+    _check(report, labels, settings)
+    return report
+
+
+def _check(report: IngestReport, labels: LabelValues, settings: IngestSettings) -> None:
+    """Refuse what cannot be learned from, as `ingest` says."""
+    files, total = [file.path for file in report.files], sum(file.rows for file in report.files)
     if not total:
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         raise DataError(f"There is not a single row in {files[0]}{more}. Bring rows, or check `data.path`.")
@@ -101,7 +107,6 @@ def ingest(
     labels.check(settings.label)
     if empty := [name for name, count in report.examples.items() if not count]:
         raise DataError(f"Split '{empty[0]}' got none of the {total} rows. Bring more rows, or change `data.split`.")
-    return report
 
 
 def _parts(reader: Reader) -> Iterator[Block]:

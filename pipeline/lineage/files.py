@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_CHUNK_BYTES = 1 << 24
+from pipeline.digests import file_digest, listing_digest
 
 
 class Content(NamedTuple):
@@ -64,22 +64,12 @@ class RootFiles:
     def content(self, recorded: str) -> Content | None:
         """Return what a folder holds, None if it is gone."""
         folder = self.path(recorded)
-        files = sorted((str(path.relative_to(folder)), path) for path in folder.rglob("*") if path.is_file())
+        files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
         if not files:
             self._missing.add(self.relative(recorded))
             return None
-        lines = "".join(f"{file_digest(path)}  {name}\n" for name, path in files)
-        size_bytes = sum(path.stat().st_size for _, path in files)
-        return Content(len(files), size_bytes, hashlib.sha256(lines.encode()).hexdigest())
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        size_bytes = sum(path.stat().st_size for path in files.values())
+        return Content(len(files), size_bytes, listing_digest({name: file_digest(path) for name, path in files.items()}))
 
 
 def text_digest(text: str) -> str:

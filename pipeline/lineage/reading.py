@@ -13,7 +13,7 @@ from pipeline.lineage.provenance import open_store
 from pipeline.lineage.record import Lineage, ModelName
 from pipeline.lineage.store_source import StoreSource
 from pipeline.lineage.written_source import WrittenSource
-from pipeline.local.run_folder import METADATA_FILE
+from pipeline.local.run_folder import METADATA_FILE, PUSHED_FOLDER
 from pipeline.versions import content_digest, versions_in
 
 _MOST_SHOWN = 20
@@ -74,7 +74,7 @@ def _chosen(asked: str | None, names: Collection[ModelName], root: Path) -> Mode
         if known is None:
             raise LineageError(f"Unknown model '{asked}'. Expected one of: {shown}.")
         return known
-    there = [ModelName("saved_model", version) for version in versions_in(str(root / "pushed" / "saved_model"))]
+    there = [ModelName("saved_model", version) for version in versions_in(str(root / PUSHED_FOLDER / "saved_model"))]
     if there and (newest := max(there)) not in names and (known := _with_same_content(newest, names, root)):
         return known
     servers = [name for name in names if name.kind == "saved_model"]

@@ -12,8 +12,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.artifacts import DESTINATION_PROPERTY
 from pipeline.lineage.written_source import LINEAGE_FILE
-from pipeline.local.run_folder import LATEST, SUMMARY_FILE, read_summary
-from pipeline.local.store import ARTIFACTS_FOLDER
+from pipeline.local.run_folder import ARTIFACTS_FOLDER, LATEST, PUSHED_FOLDER, SUMMARY_FILE, read_summary
 from pipeline.publishing import INCOMING_PREFIX
 from pipeline.versions import content_digest, versions_in
 
@@ -129,7 +128,7 @@ def _latest_blessed(store: MetadataStore, artifacts: list[mlmd.Artifact]) -> set
 
 
 def _kinds(root: Path) -> list[Path]:
-    return sorted(path for path in (root / "pushed").glob("*") if path.is_dir())
+    return sorted(path for path in (root / PUSHED_FOLDER).glob("*") if path.is_dir())
 
 
 def _old_versions(kind: Path, keep: int) -> list[Path]:
@@ -180,6 +179,6 @@ def _remove(path: Path) -> None:
     if path.is_file():
         path.unlink()
         return
-    if path.parent.parent.name == "pushed":  # a reader sees all of a version, or none
+    if path.parent.parent.name == PUSHED_FOLDER:  # a reader sees all of a version, or none
         path = path.rename(path.with_name(f"{INCOMING_PREFIX}{path.name}"))
     shutil.rmtree(path)

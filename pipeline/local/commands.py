@@ -15,6 +15,7 @@ from ml_metadata.errors import StatusError
 from pipeline import exit_codes
 from pipeline.errors import ConfigError, PipelineError, RootLockedError
 from pipeline.local.causes import cause_of
+from pipeline.local.run_folder import PUSHED_FOLDER
 from pipeline.local.which_root import existing_root
 
 if TYPE_CHECKING:
@@ -70,22 +71,17 @@ def _exit_code(command: Callable[[], None]) -> int:
 
 def _collect(options: GcOptions) -> None:
     _lean()
-    from ml_metadata.metadata_store import MetadataStore
-    from ml_metadata.proto import metadata_store_pb2 as mlmd
-
     from pipeline.local.collecting import collect, plan
     from pipeline.local.lock import root_lock
     from pipeline.local.recovery import recover
     from pipeline.local.run_folder import METADATA_FILE
-    from pipeline.local.store import back_up, is_sound
+    from pipeline.local.store import back_up, is_sound, open_store
 
     root = existing_root(options.root, options.config)
     if not is_sound(root / METADATA_FILE):
         raise ConfigError(f"{root / METADATA_FILE} is damaged or missing. A run puts its copy back; run first, then collect.")
     with root_lock(root):
-        config = mlmd.ConnectionConfig()
-        config.sqlite.filename_uri = str(root / METADATA_FILE)
-        store = MetadataStore(config)
+        store = open_store(root)
         if not options.dry_run:
             recover(store, root)
         chosen = plan(store, root, options.keep_runs, options.keep_pushed)
@@ -119,8 +115,8 @@ def _roll_back(root: Path, version: int | None, reason: str) -> None:
 
     restored = roll_back(root, version, reason)
     for each in restored:
-        folder = root / "pushed" / each.kind
+        folder = root / PUSHED_FOLDER / each.kind
         print(f"{each.kind}: version {each.source} is back as {folder / str(each.version)}; {each.withdrawn} is withdrawn.")
-    if not any(each.kind == "edge" for each in restored) and (root / "pushed" / "edge").exists():
+    if not any(each.kind == "edge" for each in restored) and (root / PUSHED_FOLDER / "edge").exists():
         print("edge: stays as it is: no older version, or the newest was not made from the withdrawn model.")
     print("The next run does not push the withdrawn model again. With other data, config or code it trains a new one.")

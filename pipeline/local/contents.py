@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline.artifacts import DESTINATION_PROPERTY
+from pipeline.artifacts import CONTENT_DIGEST_PROPERTY, DESTINATION_PROPERTY
+from pipeline.digests import file_digest, listing_digest
 from pipeline.remote import is_remote
 
-FILES_PROPERTY, DIGEST_PROPERTY = "content_files", "content_digest"
-_CHUNK = 1 << 22
+FILES_PROPERTY = "content_files"
 
 
 class FileFacts(NamedTuple):
@@ -41,9 +40,9 @@ def record(artifact: mlmd.Artifact) -> None:
     if is_remote(folder) or not os.path.isdir(folder):
         return
     files = {name: _facts(os.path.join(folder, name)) for name in _names(folder)}
-    digest = hashlib.sha256("".join(f"{facts.sha256} {name}\n" for name, facts in files.items()).encode())
+    digest = listing_digest({name: facts.sha256 for name, facts in files.items()})
     artifact.custom_properties[FILES_PROPERTY].string_value = json.dumps(files, separators=(",", ":"))
-    artifact.custom_properties[DIGEST_PROPERTY].string_value = f"sha256:{digest.hexdigest()}"
+    artifact.custom_properties[CONTENT_DIGEST_PROPERTY].string_value = f"sha256:{digest}"
 
 
 def is_intact(artifact: mlmd.Artifact) -> bool:
@@ -104,12 +103,8 @@ def _names(folder: str) -> Iterator[str]:
 
 
 def _facts(path: str) -> FileFacts:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-        status = os.fstat(file.fileno())
-    return FileFacts(status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest.hexdigest())
+    status = os.stat(path)
+    return FileFacts(status.st_size, status.st_mtime_ns, status.st_ctime_ns, file_digest(path))
 
 
 def _is_same(path: str, facts: FileFacts) -> bool:

@@ -10,12 +10,12 @@ from pathlib import Path
 from ml_metadata.metadata_store import ListOptions, MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline.local.store import ARTIFACTS_FOLDER
+from pipeline.artifacts import CHECKPOINTS_FOLDER, SYSTEM_FOLDER
+from pipeline.local.run_folder import ARTIFACTS_FOLDER, PUSHED_FOLDER
 from pipeline.publishing import INCOMING_PREFIX
 
 # TFX's own, below the folder of each stage: only while a stage runs are they of use.
-_SYSTEM, _TRANSIENT = ".system", ("executor_execution", "driver_execution", "stateful_working_dir")
-CHECKPOINTS_FOLDER = "checkpoints"
+_TRANSIENT = ("executor_execution", "driver_execution", "stateful_working_dir")
 INTERRUPTED_PROPERTY = "interrupted"
 
 
@@ -47,19 +47,21 @@ def _fail_running(store: MetadataStore) -> list[int]:
 
 def _outputs_without_success(store: MetadataStore, root: Path) -> Iterator[Path]:
     """Give the output folders <stage>/<key>/<execution id> of executions that did not succeed, or that nobody knows of."""
-    folders = [path for path in (root / ARTIFACTS_FOLDER).glob("*/*/*") if path.name.isdigit() and path.parent.name != _SYSTEM]
+    folders = [
+        path for path in (root / ARTIFACTS_FOLDER).glob("*/*/*") if path.name.isdigit() and path.parent.name != SYSTEM_FOLDER
+    ]
     ids = sorted({int(path.name) for path in folders})
     done = {e.id for e in store.get_executions_by_id(ids) if e.last_known_state == mlmd.Execution.COMPLETE} if ids else set()
     yield from (path for path in folders if int(path.name) not in done)
 
 
 def _transient(root: Path) -> Iterator[Path]:
-    for system in (root / ARTIFACTS_FOLDER).glob(f"*/{_SYSTEM}"):
+    for system in (root / ARTIFACTS_FOLDER).glob(f"*/{SYSTEM_FOLDER}"):
         yield from (system / name for name in _TRANSIENT)
 
 
 def _half_pushed(root: Path) -> Iterator[Path]:
-    yield from (root / "pushed").glob(f"*/{INCOMING_PREFIX}*")
+    yield from (root / PUSHED_FOLDER).glob(f"*/{INCOMING_PREFIX}*")
 
 
 def forget_checkpoints(artifacts: Path, stage_ids: Collection[str]) -> None:
@@ -71,4 +73,4 @@ def forget_checkpoints(artifacts: Path, stage_ids: Collection[str]) -> None:
     """
     for stage_id in stage_ids:
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(artifacts / stage_id / _SYSTEM / CHECKPOINTS_FOLDER)
+            shutil.rmtree(artifacts / stage_id / SYSTEM_FOLDER / CHECKPOINTS_FOLDER)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from pipeline.artifacts import DESTINATION_PROPERTY
 from pipeline.errors import ConfigError
 from pipeline.local.lock import root_lock
-from pipeline.local.run_folder import METADATA_FILE, SUMMARY_FILE, read_summary
-from pipeline.local.store import back_up, is_sound
+from pipeline.local.run_folder import METADATA_FILE, PUSHED_FOLDER, SUMMARY_FILE, read_summary
+from pipeline.local.store import back_up, is_sound, open_store
 from pipeline.publishing import publish
 from pipeline.versions import content_digest, model_digest, versions_in
 from pipeline.withdrawn import Withdrawal, read_withdrawn, write_withdrawn
@@ -59,7 +59,7 @@ def roll_back(root: Path, version: int | None = None, reason: str = "") -> list[
       RootLockedError: a run holds the root.
     """
     with root_lock(root):
-        pushed, store = root / "pushed", _store(root)
+        pushed, store = root / PUSHED_FOLDER, open_store(root) if is_sound(root / METADATA_FILE) else None
         digests = _digests(pushed / "saved_model", model_digest)
         withdrawn = read_withdrawn(pushed)
         if not any(each.pending for each in withdrawn):
@@ -120,7 +120,7 @@ def _damaged_versions(store: MetadataStore) -> set[Path]:
 
 def _edge_versions(root: Path, digests: dict[int, str]) -> dict[int, str]:
     """Return {edge version: digest of the SavedModel that was pushed in the same run}, as far as summaries tell."""
-    edges = _digests(root / "pushed" / "edge", content_digest)
+    edges = _digests(root / PUSHED_FOLDER / "edge", content_digest)
     partners: dict[str, str] = {}
     for file in sorted((root / "runs").glob(f"*/{SUMMARY_FILE}")):
         pushed: dict[str, str] = read_summary(file).get("pushed") or {}
@@ -134,17 +134,6 @@ def _edge_versions(root: Path, digests: dict[int, str]) -> dict[int, str]:
 
 def _digests(folder: Path, digest: Callable[[str], str]) -> dict[int, str]:
     return {number: digest(str(folder / str(number))) for number in sorted(versions_in(str(folder)))}
-
-
-def _store(root: Path) -> MetadataStore | None:
-    if not is_sound(root / METADATA_FILE):
-        return None
-    from ml_metadata.metadata_store import MetadataStore
-    from ml_metadata.proto import metadata_store_pb2 as mlmd
-
-    config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(root / METADATA_FILE)
-    return MetadataStore(config)
 
 
 def _record(store: MetadataStore, taken_back: set[str], restored: list[Restored], reason: str) -> None:

@@ -22,6 +22,7 @@ from pipeline.local.lock import LOCK_FILE, STAGES_LOCK_FILE, root_lock
 from pipeline.local.memory import PeakMemory
 from pipeline.local.output import RedirectedOutput, redirected_output
 from pipeline.local.run_folder import (
+    ARTIFACTS_FOLDER,
     LOG_FILE,
     SUMMARY_FILE,
     empty_summary,
@@ -35,7 +36,7 @@ from pipeline.local.run_folder import (
 from pipeline.local.scheduling import default_jobs, run_stages
 from pipeline.local.selection import select
 from pipeline.local.stage_processes import StageProcesses
-from pipeline.local.store import ARTIFACTS_FOLDER, back_up, restore_if_damaged
+from pipeline.local.store import back_up, restore_if_damaged
 
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TensorFlow or TFX
     from pipeline.config import PipelineConfig
@@ -43,7 +44,7 @@ if TYPE_CHECKING:  # imported late at run time: no message should wait for Tenso
     from pipeline.local.screen import Screen
     from pipeline.runtime import Engine
 
-EXIT_CODES = {
+_EXIT_CODES = {
     "succeeded": exit_codes.OK,
     "failed": exit_codes.FAILED,
     "not_blessed": exit_codes.NOT_BLESSED,
@@ -140,14 +141,7 @@ class _Run:
         from pipeline.local.screen import Screen
 
         summary = empty_summary(config, self._started)
-        folder = run_folder(root, summary["run_id"])
-        try:
-            folder.mkdir(parents=True)
-            reserve(folder)
-            write_summary(root, summary | {"status": "interrupted"})  # for whoever looks after a kill, which writes nothing
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
+        folder = _begin(root, summary)
         self._output.log_to(folder / LOG_FILE)
         memory, screen = PeakMemory(), Screen(None if self._options.json else self._output.screen)
         try:
@@ -177,7 +171,7 @@ class _Run:
         else:
             screen.close(summary, root, folder)
             explain(summary, folder, screen, f"The same command{' without --fresh or --from' if self._reruns else ''}")
-        return EXIT_CODES[summary["status"]]
+        return _EXIT_CODES[summary["status"]]
 
     @property
     def _reruns(self) -> bool:
@@ -243,3 +237,20 @@ class _Run:
     def _say(self, text: str) -> None:
         if not self._options.json:
             print(text, file=self._output.screen, flush=True)
+
+
+def _begin(root: Path, summary: dict[str, Any]) -> Path:
+    """Make the folder of a run, with what is to be read there if the run is killed.
+
+    Raises:
+      ConfigError: it cannot be written.
+    """
+    folder = run_folder(root, summary["run_id"])
+    try:
+        folder.mkdir(parents=True)
+        reserve(folder)
+        write_summary(root, summary | {"status": "interrupted"})
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
+    return folder

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-METADATA_FILE = "metadata.db"  # in the root
+# In the root.
+METADATA_FILE, ARTIFACTS_FOLDER, PUSHED_FOLDER = "metadata.db", "artifacts", "pushed"
 SUMMARY_FILE = "summary.json"
 LOG_FILE = "log.txt"
 LATEST = "latest"

@@ -12,7 +12,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from models.distribution import Kind
 from pipeline.ingest.source import resolve_package
-from pipeline.local.run_folder import METADATA_FILE
+from pipeline.local.run_folder import ARTIFACTS_FOLDER, METADATA_FILE, PUSHED_FOLDER
 from pipeline.runtime import Engine
 from pipeline.versions import versions_in
 from pipeline.withdrawn import Withdrawal, read_withdrawn
@@ -36,14 +36,14 @@ class LocalRuntime:
     engine: Engine = "columnar"
 
     def push_folder(self, name: str) -> str:
-        return str(self.root / "pushed")
+        return str(self.root / PUSHED_FOLDER)
 
     def newest_version(self, kind: str) -> int:
-        return max(versions_in(str(self.root / "pushed" / kind)), default=0)
+        return max(versions_in(str(self.root / PUSHED_FOLDER / kind)), default=0)
 
     @property
     def withdrawn(self) -> tuple[Withdrawal, ...]:
-        return read_withdrawn(self.root / "pushed")
+        return read_withdrawn(self.root / PUSHED_FOLDER)
 
     @property
     def metadata_path(self) -> Path:
@@ -55,7 +55,7 @@ class LocalRuntime:
     def pipeline(self, name: str, components: Sequence[BaseNode]) -> Pipeline:
         return Pipeline(
             pipeline_name=name,
-            pipeline_root=str(self.root / "artifacts"),
+            pipeline_root=str(self.root / ARTIFACTS_FOLDER),
             components=list(components),
             enable_cache=True,
             metadata_connection_config=metadata.sqlite_metadata_connection_config(str(self.metadata_path)),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
-from pipeline.local.run_folder import METADATA_FILE
+from pipeline.local.run_folder import ARTIFACTS_FOLDER, METADATA_FILE
+
+if TYPE_CHECKING:
+    from ml_metadata.metadata_store import MetadataStore
 
 BACKUP_FILE = "metadata.backup.db"
-ARTIFACTS_FOLDER = "artifacts"
 
 
 class DatabaseLockedError(PipelineError):
@@ -45,6 +48,16 @@ def restore_if_damaged(root: Path, label: str) -> str | None:
             artifacts.rename(artifacts.with_name(f"{ARTIFACTS_FOLDER}.{aside}"))
         said = "there is no copy of it, so everything runs anew."
     return f"{METADATA_FILE} was damaged or missing: {said} What is set aside is called *.{aside}; `gc` removes it."
+
+
+def open_store(root: Path) -> MetadataStore:
+    """Open ML Metadata of a root, for reading and writing."""
+    from ml_metadata.metadata_store import MetadataStore
+    from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+    config = mlmd.ConnectionConfig()
+    config.sqlite.filename_uri = str(root / METADATA_FILE)
+    return MetadataStore(config)
 
 
 def back_up(root: Path) -> None:

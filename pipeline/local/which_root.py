@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.config_files import read_yaml
 from pipeline.errors import ConfigError
+from pipeline.local.run_folder import ARTIFACTS_FOLDER, PUSHED_FOLDER
 
 
 def chosen_root(root: Path | None, config: Path | None) -> Path:
@@ -31,6 +32,6 @@ def existing_root(root: Path | None, config: Path | None) -> Path:
       ConfigError: nothing has, or nobody says which root.
     """
     chosen = chosen_root(root, config).resolve()
-    if not (chosen / "artifacts").exists() and not (chosen / "pushed").exists():
+    if not (chosen / ARTIFACTS_FOLDER).exists() and not (chosen / PUSHED_FOLDER).exists():
         raise ConfigError(f"Nothing has run in {chosen}. Give the --root of a run, or its --config.")
     return chosen

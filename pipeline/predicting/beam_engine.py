@@ -82,10 +82,7 @@ def score_files(
       DataError: a file cannot be read to its end, or the runner gave up.
     """
     options = PipelineOptions(list(beam_args), save_main_session=False)
-    try:
-        pipeline = beam.Pipeline(options=options)
-    except ValueError as error:
-        raise ConfigError(f"--runner, --beam-arg: {error}") from error
+    pipeline = _pipeline(options)
     scored = (
         pipeline
         | "Files" >> beam.Create(list(plan.files))
@@ -106,6 +103,13 @@ def score_files(
     finally:
         _scorer.cache_clear()  # TensorFlow's functions must not outlive its modules
     return _tally(result, bad_rows, quarantine)
+
+
+def _pipeline(options: PipelineOptions) -> beam.Pipeline:
+    try:
+        return beam.Pipeline(options=options)
+    except ValueError as error:
+        raise ConfigError(f"--runner, --beam-arg: {error}") from error
 
 
 _LOADING = threading.Lock()

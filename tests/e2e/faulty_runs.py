@@ -58,13 +58,12 @@ def run_harmed(repository: Path, config: Path, root: Path, harm: dict[str, Any],
 
 def unfinished_executions(root: Path) -> list[str]:
     """Return the states of executions that ML Metadata does not believe to be over."""
-    from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-    config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(root / "metadata.db")
+    from pipeline.local.store import open_store
+
     over = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED, mlmd.Execution.FAILED, mlmd.Execution.CANCELED)
-    states = [execution.last_known_state for execution in MetadataStore(config).get_executions()]
+    states = [execution.last_known_state for execution in open_store(root).get_executions()]
     return [mlmd.Execution.State.Name(state) for state in states if state not in over]
 
 
@@ -91,12 +90,9 @@ def assert_every_version_is_whole(root: Path) -> None:
 
 def leftovers(root: Path) -> list[str]:
     """Return what nothing refers to any more: outputs of failed executions, half-pushed versions, working folders."""
-    from ml_metadata.metadata_store import MetadataStore
-    from ml_metadata.proto import metadata_store_pb2 as mlmd
+    from pipeline.local.store import open_store
 
-    config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(root / "metadata.db")
-    known = [f"{artifact.uri}/" for artifact in MetadataStore(config).get_artifacts()]
+    known = [f"{artifact.uri}/" for artifact in open_store(root).get_artifacts()]
     outputs = [path for path in (root / "artifacts").glob("*/*/*") if path.name.isdigit() and path.parent.name != ".system"]
     # By the end of their paths: the root may be a copy.
     left = [path for path in outputs if not any(f"/{path.relative_to(root)}/" in uri for uri in known)]

@@ -15,6 +15,7 @@ from pipeline_runs import Finished, run_here
 from small_pipeline import COMPRESSION, write_config
 
 from pipeline.local.rolling_back import Restored, roll_back
+from pipeline.local.store import open_store
 from pipeline.publishing import publish
 from pipeline.versions import content_digest, model_digest
 from pipeline.withdrawn import read_withdrawn
@@ -200,13 +201,9 @@ def test_edge_model_of_another_model_stays(root: Path) -> None:
 
 
 def test_rollback_is_recorded_in_ml_metadata(root: Path) -> None:
-    from ml_metadata.metadata_store import MetadataStore
-    from ml_metadata.proto import metadata_store_pb2 as mlmd
 
     roll_back(root, reason="why not")
-    config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(root / "metadata.db")
-    (execution,) = MetadataStore(config).get_executions_by_type("Rollback")
+    (execution,) = open_store(root).get_executions_by_type("Rollback")
     told = {name: value.int_value or value.string_value for name, value in execution.custom_properties.items()}
     assert told == {
         "reason": "why not",
@@ -274,10 +271,7 @@ def test_kept_versions_keep_what_they_were_made_from(repository: Path, root: Pat
 
 
 def nothing_points_at_what_is_gone(root: Path) -> bool:
-    from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-    config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(root / "metadata.db")
-    artifacts = MetadataStore(config).get_artifacts()
+    artifacts = open_store(root).get_artifacts()
     return all(Path(a.uri).exists() == (a.state == mlmd.Artifact.LIVE) for a in artifacts)

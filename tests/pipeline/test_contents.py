@@ -11,7 +11,9 @@ import pytest
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline.local.contents import DIGEST_PROPERTY, FILES_PROPERTY, delete_damaged, is_intact, record, sizes_in
+from pipeline.artifacts import CONTENT_DIGEST_PROPERTY
+from pipeline.local.contents import FILES_PROPERTY, delete_damaged, is_intact, record, sizes_in
+from pipeline.local.store import open_store
 
 
 @pytest.fixture
@@ -71,15 +73,15 @@ def test_same_content_is_intact_whatever_its_times(artifact: mlmd.Artifact, chan
 
 
 def test_digest_is_of_names_and_content(artifact: mlmd.Artifact) -> None:
-    digest = artifact.custom_properties[DIGEST_PROPERTY].string_value
+    digest = artifact.custom_properties[CONTENT_DIGEST_PROPERTY].string_value
     assert digest.startswith("sha256:")
     folder = Path(artifact.uri)
     touch(folder)
     record(artifact)
-    assert artifact.custom_properties[DIGEST_PROPERTY].string_value == digest
+    assert artifact.custom_properties[CONTENT_DIGEST_PROPERTY].string_value == digest
     (folder / "saved_model.pb").rename(folder / "other.pb")
     record(artifact)
-    assert artifact.custom_properties[DIGEST_PROPERTY].string_value != digest
+    assert artifact.custom_properties[CONTENT_DIGEST_PROPERTY].string_value != digest
 
 
 def test_push_is_judged_by_what_was_pushed(tmp_path: Path) -> None:
@@ -101,9 +103,7 @@ def test_what_lies_elsewhere_is_not_judged() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> MetadataStore:
-    config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(tmp_path / "metadata.db")
-    return MetadataStore(config)
+    return open_store(tmp_path)
 
 
 def test_damaged_artifacts_are_deleted_in_ml_metadata_and_others_are_not(

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 SAY = """
 from pipeline.local.output import redirected_output
 
@@ -34,7 +32,6 @@ def test_screen_and_errors_are_the_users_and_the_rest_is_not(repository: Path) -
     assert done.stderr.decode() == "an error\nü\n"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_full_disk_under_the_screen_stops_nothing(repository: Path) -> None:
     descriptor = os.open("/dev/full", os.O_WRONLY)
     done = say(repository, descriptor)

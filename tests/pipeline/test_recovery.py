@@ -13,18 +13,11 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.local import store as database
 from pipeline.local.recovery import forget_checkpoints, recover
-from pipeline.local.run_folder import METADATA_FILE
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[MetadataStore]:
-    return open_store(tmp_path)
-
-
-def open_store(root: Path) -> MetadataStore:
-    config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(root / METADATA_FILE)
-    return MetadataStore(config)
+    return database.open_store(tmp_path)
 
 
 def put_execution(store: MetadataStore, state: int) -> int:
@@ -101,21 +94,21 @@ def test_first_run_finds_nothing_damaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "emptied", "overwritten", "deleted"])
 def test_damaged_database_is_replaced_by_the_copy(tmp_path: Path, damage: str) -> None:
-    execution_id = put_execution(open_store(tmp_path), mlmd.Execution.COMPLETE)
+    execution_id = put_execution(database.open_store(tmp_path), mlmd.Execution.COMPLETE)
     database.back_up(tmp_path)
     folder = put_output(tmp_path, "Trainer", "model", execution_id)
     do_damage(tmp_path / "metadata.db", damage)
     said = database.restore_if_damaged(tmp_path, "now")
     assert said
     assert said.startswith("metadata.db was damaged or missing: the copy of the last finished run takes its place;")
-    assert state_of(open_store(tmp_path), execution_id) == mlmd.Execution.COMPLETE
+    assert state_of(database.open_store(tmp_path), execution_id) == mlmd.Execution.COMPLETE
     assert folder.exists()
     assert (tmp_path / "metadata.db.damaged-now").exists() == (damage != "deleted")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "deleted"])
 def test_without_a_copy_everything_is_set_aside(tmp_path: Path, damage: str) -> None:
-    put_output(tmp_path, "Trainer", "model", put_execution(open_store(tmp_path), mlmd.Execution.COMPLETE))
+    put_output(tmp_path, "Trainer", "model", put_execution(database.open_store(tmp_path), mlmd.Execution.COMPLETE))
     do_damage(tmp_path / "metadata.db", damage)
     said = database.restore_if_damaged(tmp_path, "now")
     assert said
