@@ -44,3 +44,17 @@ def write_config(folder: Path, **sections: Any) -> Path:
 
 
 COMPRESSION = {"compression": {"recipes": ["dynamic"], "gates": {"metric": "auc", "max_loss": 0.05}}}
+
+
+def write_small_taxi_config(repository: Path, folder: Path, compression: dict[str, Any]) -> Path:
+    """Write the taxi config with three features, two epochs, one gate and no schema; return the file."""
+    values = yaml.safe_load((repository / "configs" / "taxi.yaml").read_text())
+    del values["schema_file"]
+    values["features"] = {name: values["features"][name] for name in ("fare", "trip_miles", "payment_type")}
+    values["gates"] = [{"kind": "bound", "metric": "auc", "bound": 0.5}]
+    values["fit"]["epochs"] = 2
+    values["evaluation"]["slices"] = [["payment_type"]]
+    values["compression"] = compression
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return file

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from pipeline_runs import Finished, run_here
+from small_pipeline import write_small_taxi_config
 
 pytestmark = pytest.mark.e2e
 
@@ -16,17 +16,9 @@ TOO_SMALL = "compression.gates.max_size_bytes=1000"
 @pytest.fixture(scope="module")
 def config(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Taxi with few features, a small model and two recipes, one of which cannot work."""
-    values = yaml.safe_load((repository / "configs" / "taxi.yaml").read_text())
-    del values["schema_file"]
-    values["features"] = {name: values["features"][name] for name in ("fare", "trip_miles", "payment_type")}
-    values["gates"] = [{"kind": "bound", "metric": "auc", "bound": 0.5}]
-    values["fit"]["epochs"] = 2
-    values["evaluation"]["slices"] = [["payment_type"]]
     nowhere = {"name": "nowhere", "steps": [{"kind": "prune", "layers": {"names": ["no_such_layer"]}}, "int8"]}
-    values["compression"] = {"recipes": ["dynamic", nowhere], "gates": {"metric": "auc"}}
-    path = tmp_path_factory.mktemp("edge_gates") / "config.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return path
+    compression = {"recipes": ["dynamic", nowhere], "gates": {"metric": "auc"}}
+    return write_small_taxi_config(repository, tmp_path_factory.mktemp("edge_gates"), compression)
 
 
 @pytest.fixture(scope="module")

@@ -96,10 +96,7 @@ def test_disk_that_is_too_small_from_the_start_stops_before_anything_is_written(
 def test_disk_without_room_for_a_summary_takes_no_run(disk: SmallDisk) -> None:
     disk.mount("512k")
     refused = disk.run()
-    assert refused.code == 2
-    assert len(refused.output.splitlines()) == 1
-    assert refused.output.startswith("--root ")
-    assert refused.output.endswith(" cannot be written: No space left on device.\n")
+    assert_refused_in_a_sentence(refused, " cannot be written: No space left on device.\n")
     assert list((refused.root / "runs").iterdir()) == []
 
 
@@ -108,10 +105,7 @@ def test_read_only_root_takes_no_run(disk: SmallDisk) -> None:
     finished = disk.run()
     disk.remount("ro")
     refused = disk.run()
-    assert refused.code == 2
-    assert len(refused.output.splitlines()) == 1
-    assert refused.output.startswith("--root ")
-    assert refused.output.endswith("/disk/root cannot be written: Read-only file system.\n")
+    assert_refused_in_a_sentence(refused, "/disk/root cannot be written: Read-only file system.\n")
     assert refused.summary == finished.summary
     disk.remount("rw")
     again = disk.run()
@@ -123,9 +117,7 @@ def test_root_that_cannot_be_made_takes_no_run(disk: SmallDisk) -> None:
     disk.mount("128m")
     disk.remount("ro")
     refused = disk.run()
-    assert refused.code == 2
-    assert len(refused.output.splitlines()) == 1
-    assert refused.output.endswith("/disk/root cannot be written: Read-only file system.\n")
+    assert_refused_in_a_sentence(refused, "/disk/root cannot be written: Read-only file system.\n")
     assert not refused.root.exists()
 
 
@@ -138,6 +130,13 @@ def assert_told_in_a_few_words(failed: Finished) -> None:
     assert failed.output.count(CURE) == 1
     errors = [stage["error"] for stage in failed.summary["stages"] if stage["error"]]
     assert all("\n" not in error for error in errors)
+
+
+def assert_refused_in_a_sentence(refused: Finished, end: str) -> None:
+    assert refused.code == 2
+    assert len(refused.output.splitlines()) == 1
+    assert refused.output.startswith("--root ")
+    assert refused.output.endswith(end)
 
 
 def goes_on(disk: SmallDisk, undisturbed: Finished) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pipeline_runs import Finished, run_here
+from small_pipeline import write_small_taxi_config
 from typer.testing import CliRunner, Result
 
 import runner_local
@@ -161,16 +161,8 @@ def test_run_left_its_lineage_and_was_quick_about_it(server: dict[str, Any], edg
 @pytest.fixture(scope="module")
 def small_config(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Taxi with few features, two epochs and one recipe."""
-    values = yaml.safe_load((repository / "configs" / "taxi.yaml").read_text())
-    del values["schema_file"]
-    values["features"] = {name: values["features"][name] for name in ("fare", "trip_miles", "payment_type")}
-    values["gates"] = [{"kind": "bound", "metric": "auc", "bound": 0.5}]
-    values["fit"]["epochs"] = 2
-    values["evaluation"]["slices"] = [["payment_type"]]
-    values["compression"] = {"recipes": ["dynamic"], "gates": {"metric": "auc", "max_loss": 0.05}}
-    path = tmp_path_factory.mktemp("lineage") / "config.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return path
+    compression = {"recipes": ["dynamic"], "gates": {"metric": "auc", "max_loss": 0.05}}
+    return write_small_taxi_config(repository, tmp_path_factory.mktemp("lineage"), compression)
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,15 @@
-"""The version before comes back, and what nothing needs any more goes."""
+"""The version before comes back, and the model that it replaces does not."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from faulty_runs import assert_every_version_is_whole, unfinished_executions, versions
-from pipeline_runs import Finished, run_here
-from small_pipeline import COMPRESSION, write_config
+from pipeline_runs import run_here
+from two_versions import put_back, run_command, run_with_seed
 
 from pipeline.local.rolling_back import Restored, roll_back
 from pipeline.local.store import open_store
@@ -23,49 +20,17 @@ from pipeline.withdrawn import read_withdrawn
 pytestmark = pytest.mark.e2e
 
 
-def run_with_seed(root: Path, seed: int, *overrides: str) -> Finished:
-    return run_here(root.parent / "config.yaml", root, f"fit.seed={seed}", *overrides)
-
-
-def command(repository: Path, name: str, *arguments: object) -> subprocess.CompletedProcess:
-    """Run `runner_local.py <name>` as a user would."""
-    return subprocess.run(
-        [sys.executable, "runner_local.py", name, *map(str, arguments)],
-        cwd=repository,
-        env=os.environ | {"PYTHONPATH": str(repository)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@pytest.fixture
+def root(two_versions: Path) -> Path:
+    return put_back(two_versions)
 
 
 def digest(root: Path, kind: str, version: int) -> str:
     return content_digest(str(root / "pushed" / kind / str(version)))
 
 
-@pytest.fixture(scope="module")
-def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with two versions of both models, of the seeds 1 and 2, and a copy of it to put back."""
-    config = write_config(tmp_path_factory.mktemp("rolled_back"), **COMPRESSION)
-    root = config.parent / "root"
-    for seed in (1, 2):
-        done = run_with_seed(root, seed)
-        assert done.code == 0, done.output
-    shutil.copytree(root, config.parent / "saved", symlinks=True)
-    return root
-
-
-@pytest.fixture
-def root(two_versions: Path) -> Path:
-    """The same, as it was: artifacts know where they are, so it must be the same place."""
-    shutil.rmtree(two_versions)
-    shutil.copytree(two_versions.parent / "saved", two_versions, symlinks=True)
-    return two_versions
-
-
 def test_version_before_comes_back_as_a_new_one(repository: Path, root: Path) -> None:
-    done = command(repository, "rollback", "--root", root, "--reason", "slow on old phones")
+    done = run_command(repository, "rollback", "--root", root, "--reason", "slow on old phones")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == [
         f"saved_model: version 1 is back as {root}/pushed/saved_model/3; 2 is withdrawn.",
@@ -83,7 +48,7 @@ def test_version_before_comes_back_as_a_new_one(repository: Path, root: Path) ->
 def test_lineage_of_a_version_that_came_back_is_that_of_the_one_it_was(repository: Path, root: Path) -> None:
     roll_back(root)
     for asked in ((), ("--model", "pushed/saved_model/3")):
-        told = command(repository, "lineage", "--root", root, *asked)
+        told = run_command(repository, "lineage", "--root", root, *asked)
         assert told.returncode == 0, told.stderr
         assert told.stdout.startswith("pushed/saved_model/1 of pipeline small")
 
@@ -115,7 +80,7 @@ def test_rollbacks_go_further_back_until_there_is_nothing_left(repository: Path,
     run_with_seed(root, 3)
     assert roll_back(root) == [Restored("saved_model", 3, 2, 4), Restored("edge", 3, 2, 4)]
     assert roll_back(root) == [Restored("saved_model", 4, 1, 5), Restored("edge", 4, 1, 5)]
-    nothing = command(repository, "rollback", "--root", root)
+    nothing = run_command(repository, "rollback", "--root", root)
     assert nothing.returncode == 2
     assert nothing.stderr == "There is no earlier version than 5 to go back to.\n"
     assert len(read_withdrawn(root / "pushed")) == 2
@@ -125,7 +90,7 @@ def test_one_may_go_back_further_at_once(repository: Path, root: Path) -> None:
     run_with_seed(root, 3)
     assert roll_back(root, version=1) == [Restored("saved_model", 3, 1, 4), Restored("edge", 3, 1, 4)]
     assert [each.version for each in read_withdrawn(root / "pushed")] == [2, 3]
-    unknown = command(repository, "rollback", "--root", root, "--to", 9)
+    unknown = run_command(repository, "rollback", "--root", root, "--to", 9)
     assert (unknown.returncode, unknown.stderr) == (2, "--to 9: there is no such version. There are: 1, 2, 3, 4.\n")
 
 
@@ -183,15 +148,6 @@ def test_trained_again_with_the_same_result_a_withdrawn_model_is_still_withdrawn
     assert versions(root, "saved_model") == ["1", "2", "3"]
 
 
-def test_gc_keeps_what_the_version_that_came_back_was_made_from(repository: Path, root: Path) -> None:
-    roll_back(root)
-    done = command(repository, "gc", "--root", root, "--keep-runs", 1, "--keep-pushed", 1)
-    assert done.returncode == 0, done.stderr
-    assert versions(root, "saved_model") == versions(root, "edge") == ["1", "3"]
-    told = command(repository, "lineage", "--root", root)
-    assert told.stdout.startswith("pushed/saved_model/1 of pipeline small")
-
-
 def test_edge_model_of_another_model_stays(root: Path) -> None:
     """The third model has no edge model: what devices run was made from the second, which is not withdrawn."""
     third = run_with_seed(root, 3, "compression.gates.max_size_bytes=10")
@@ -214,64 +170,3 @@ def test_rollback_is_recorded_in_ml_metadata(root: Path) -> None:
         "edge_source": 1,
         "edge_version": 3,
     }
-
-
-def test_nothing_ran_nothing_to_do(repository: Path, tmp_path: Path) -> None:
-    for name in ("rollback", "gc"):
-        done = command(repository, name, "--root", tmp_path)
-        assert done.returncode == 2
-        assert done.stderr == f"Nothing has run in {tmp_path}. Give the --root of a run, or its --config.\n"
-
-
-def test_dry_run_lists_and_removes_nothing(repository: Path, root: Path) -> None:
-    before = sorted(str(path) for path in root.rglob("*"))
-    done = command(repository, "gc", "--root", root, "--keep-runs", 1, "--keep-pushed", 1, "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert "May go:" in done.stdout
-    for kind in ("Trainer", "Compressor", "pushed edge", "pushed saved_model", "run", "in all"):
-        assert f"│ {kind} " in done.stdout
-    assert "ExampleGen" not in done.stdout  # the second run reads what the first one ingested
-    assert "Nothing was removed." in done.stdout
-    assert sorted(str(path) for path in root.rglob("*") if path.name != ".lock-stages") == [
-        path for path in before if not path.endswith(".lock-stages")
-    ]
-
-
-def test_what_is_kept_is_all_that_the_next_run_needs(repository: Path, root: Path) -> None:
-    latest = (root / "runs" / "latest").resolve()
-    done = command(repository, "gc", "--root", root, "--keep-runs", 1, "--keep-pushed", 1)
-    assert done.returncode == 0, done.stderr
-    assert "Gone:" in done.stdout
-    assert versions(root, "saved_model") == versions(root, "edge") == ["2"]
-    assert [path.name for path in (root / "runs").iterdir() if not path.is_symlink()] == [latest.name]
-    assert len(list((root / "artifacts" / "Trainer" / "model").iterdir())) == 1
-    assert nothing_points_at_what_is_gone(root)
-    again = run_with_seed(root, 2)
-    assert again.code == 0, again.output
-    assert again.states["Trainer"] == again.states["Compressor"] == again.states["Transform"] == "reused"
-    assert versions(root, "saved_model") == ["2"]
-
-
-def test_what_was_removed_is_made_anew(repository: Path, root: Path) -> None:
-    command(repository, "gc", "--root", root, "--keep-runs", 1, "--keep-pushed", 1)
-    first = run_with_seed(root, 1)
-    assert first.code == 0, first.output
-    assert first.states["Transform"] == "reused"
-    assert first.states["Trainer"] == "ran"
-    assert versions(root, "saved_model") == ["2", "3"]
-
-
-def test_kept_versions_keep_what_they_were_made_from(repository: Path, root: Path) -> None:
-    done = command(repository, "gc", "--root", root, "--keep-runs", 1)
-    assert done.returncode == 0
-    assert len(list((root / "artifacts" / "Trainer" / "model").iterdir())) == 2
-    assert versions(root, "saved_model") == ["1", "2"]
-    old = next(path for path in (root / "runs").iterdir() if path != (root / "runs" / "latest").resolve() and path.is_dir())
-    assert {path.name for path in old.iterdir()} <= {"summary.json", "lineage.json", "log.txt"}
-
-
-def nothing_points_at_what_is_gone(root: Path) -> bool:
-    from ml_metadata.proto import metadata_store_pb2 as mlmd
-
-    artifacts = open_store(root).get_artifacts()
-    return all(Path(a.uri).exists() == (a.state == mlmd.Artifact.LIVE) for a in artifacts)
