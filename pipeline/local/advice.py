@@ -17,9 +17,9 @@ _RESUME = "the same command goes on where this run ended."
 _ADVICE: Mapping[str, str] = {
     r"for want of memory|MemoryError|ResourceExhausted|OOM": f"Use --jobs 1 or a smaller fit.batch_size; {_RESUME}",
     r"could not be resolved": "Run with --fresh, which reuses nothing of what earlier runs left.",
-    r"[Aa]nomal": "Repair the data, or change the schema if the data is right; what was found is above and in the report.",
+    r"[Aa]nomal": "Repair the data, or change the schema if the data is right.",
     r"DataLossError|[Cc]orrupted record|truncated record": "A file was damaged while it was read. Run again: it is made anew.",
-    r"same command continues|--from|Lower `|Look for": "",  # says itself what to do
+    r"same command continues|--from|Lower `|Look for|Run again": "",  # says itself what to do
 }
 
 

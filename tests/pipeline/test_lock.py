@@ -79,9 +79,9 @@ def stage(repository: Path, root: Path, seconds: float) -> subprocess.Popen:
 
 def test_run_begins_only_when_the_stages_of_a_killed_one_have_ended(repository: Path, tmp_path: Path) -> None:
     left = stage(repository, tmp_path, 1.0)
-    with root_lock(tmp_path):
-        assert left.wait(5) == 0  # ended, or about to: its lock is gone
-    left.wait()
+    with root_lock(tmp_path), (tmp_path / STAGES_LOCK_FILE).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while a stage is at work
+    assert left.wait(5) == 0
 
 
 def test_stages_that_do_not_end_are_named(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
