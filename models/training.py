@@ -59,6 +59,7 @@ def fit(
     evaluation: tf.data.Dataset,
     config: FitConfig,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    last_epoch: int | None = None,
 ) -> keras.callbacks.History:
     """Train until the eval loss stops falling and leave the best weights in the model, or the last without early stopping.
 
@@ -69,6 +70,7 @@ def fit(
       evaluation: batches of (features, label).
       config: how.
       callbacks: beside the config's own: TensorBoard, Checkpoints, or what a technique needs.
+      last_epoch: stop after so many epochs of `config.epochs`, which the schedules still count on.
 
     Returns:
       The losses by epoch.
@@ -85,7 +87,7 @@ def fit(
             optimizer=_optimizer(config), loss=loss, steps_per_execution=steps_per_execution, jit_compile=config.jit_compile
         )
     steps.prepare(model)
-    history = _train(model, train, evaluation, config, callbacks)
+    history = _train(model, train, evaluation, config, callbacks, min(last_epoch or config.epochs, config.epochs))
     model._steps_per_execution.assign(1)  # for whoever predicts with it: a batch is no iterator of several
     _check(history, config)
     return history
@@ -97,6 +99,7 @@ def _train(
     evaluation: tf.data.Dataset,
     config: FitConfig,
     callbacks: Sequence[keras.callbacks.Callback],
+    epochs: int,
 ) -> keras.callbacks.History:
     """Run the epochs that no checkpoint says are done."""
     from models import randomness  # its classes derive from those of Keras, and a config is read without them
@@ -104,7 +107,7 @@ def _train(
     train, steps_per_epoch = _endless(train)
     evaluation, validation_steps = _endless(evaluation)
     own = _callbacks(config)
-    done = _begin_after(callbacks, own, config.epochs)
+    done = _begin_after(callbacks, own, epochs)
     with randomness.by_step(model, config.seed):
         return model.fit(
             _after(train, steps_per_epoch, done),
@@ -112,7 +115,7 @@ def _train(
             steps_per_epoch=steps_per_epoch,
             validation_steps=validation_steps,
             initial_epoch=done,
-            epochs=config.epochs,
+            epochs=epochs,
             callbacks=[*own, *callbacks],
             verbose=2,
         )

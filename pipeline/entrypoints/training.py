@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import json
 import os
 import time
@@ -20,6 +19,7 @@ from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from models import datasets, distribution, linear, metrics, training
+from models.experiment import Experiment
 from models.heads import Head
 from pipeline.artifacts import keras_model_path, training_report_path
 from pipeline.progress import announce
@@ -68,6 +68,10 @@ class TrainSettings(pydantic.BaseModel):
             label_dtype,
         )
 
+    def experiment(self, spec: datasets.ExampleSpec, head: Head) -> Experiment:
+        """Return the training itself, apart from where its data lies."""
+        return Experiment(self.model_module, self.model, self.fit, spec.features, head)
+
 
 def run_fn(fn_args: FnArgs) -> None:
     """Train the model and the simple baseline; leave a SavedModel, a Keras model and a report in the Model artifact.
@@ -78,25 +82,20 @@ def run_fn(fn_args: FnArgs) -> None:
     settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     spec = settings.example_spec(transform)
-    task = importlib.import_module(settings.model_module)
 
     seconds = _Seconds()
-    training.make_deterministic(settings.fit.seed)
     strategy, reason = distribution.choose(settings.strategy)
     with seconds.of("read"):
         examples = datasets.load(_glob(fn_args.train_files), spec)
-        train = examples.dataset(settings.fit.batch_size, shuffle_seed=settings.fit.seed)
         evaluation = datasets.read(_glob(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
         head = settings.fitted_head(transform, examples.dataset(EVALUATION_BATCH_SIZE))
     # Beside each other: while Python traces the model's graph, NumPy has the baseline to solve.
     with ThreadPoolExecutor(1, "baseline") as beside:
         waiting = beside.submit(_fit_baseline, examples, evaluation, head, spec, settings, seconds)
         with seconds.of("fit"):
-            with strategy.scope():
-                model = task.build(task.Config.model_validate(settings.model), spec.features, head)
             checkpoints = _checkpoints(fn_args, strategy)
             callbacks = [training.tensorboard(fn_args.model_run_dir), checkpoints]
-            history = training.fit(model, head.loss, train, evaluation, settings.fit, callbacks)
+            model, history = settings.experiment(spec, head).train(examples, evaluation, strategy, callbacks)
         baseline = waiting.result()
     with seconds.of("export"):
         _export(model, transform, settings, fn_args.serving_model_dir)

@@ -1,0 +1,65 @@
+"""One training as a value: what the Trainer does in full and a trial of a search does in part is the same code."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from models import datasets, training
+from models.heads import Head
+from preprocessing.features import EncodedFeature
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained and how. Travels to other processes by pickle.
+
+    Attributes:
+      model_module: importable module with `Config` and `build(config, features, head)`.
+      model: values of that Config.
+      fit: how it is trained.
+      features: the model's inputs.
+      head: what it ends in.
+    """
+
+    model_module: str
+    model: dict[str, Any]
+    fit: training.FitConfig
+    features: tuple[EncodedFeature, ...]
+    head: Head
+
+    def train(
+        self,
+        examples: datasets.Examples,
+        evaluation: tf.data.Dataset,
+        strategy: tf.distribute.Strategy,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        last_epoch: int | None = None,
+    ) -> tuple[keras.Model, keras.callbacks.History]:
+        """Build and fit the model. The result follows from the experiment, the data and the devices alone.
+
+        Args:
+          examples: of the training split.
+          evaluation: batches of (features, label).
+          strategy: of tf.distribute.
+          callbacks: beside those that the config asks for.
+          last_epoch: stop after so many epochs of `fit.epochs`; what they do is the same.
+
+        Returns:
+          The model, with its best weights, and the losses by epoch.
+
+        Raises:
+          ValueError: the loss is not a number, with what to try.
+        """
+        training.make_deterministic(self.fit.seed)
+        task = importlib.import_module(self.model_module)
+        with strategy.scope():
+            model = task.build(task.Config.model_validate(self.model), self.features, self.head)
+        batches = examples.dataset(self.fit.batch_size, shuffle_seed=self.fit.seed)
+        history = training.fit(model, self.head.loss, batches, evaluation, self.fit, callbacks, last_epoch)
+        return model, history
