@@ -76,7 +76,11 @@ class Objective(_Section):
 class Budget(_Section):
     """When a search ends: at whichever comes first."""
 
-    trials: int | None = pydantic.Field(20, ge=1, description="The config's own values, which come first, among them.")
+    trials: int | None = pydantic.Field(
+        20,
+        ge=1,
+        description="The config's own values, which come first, among them; grid and hyperband: all, unless given.",
+    )
     minutes: float | None = pydantic.Field(None, gt=0, description="Trials that run then stop after their epoch.")
     epochs: int | None = pydantic.Field(None, ge=1, description="Of all trials together.")
     failed_trials: int = pydantic.Field(3, ge=0, description="More than so many end the search with an error.")
@@ -124,6 +128,9 @@ class TunerConfig(_Section):
         kind = algorithm.get("kind") if isinstance(algorithm, dict) else getattr(algorithm, "kind", None)
         if "early_stopping" not in changed and kind != "hyperband":
             changed["early_stopping"] = MedianStopping()
+        if kind in ("hyperband", "grid"):  # they end by themselves
+            budget = changed.get("budget", {})
+            changed["budget"] = {"trials": None} | budget if isinstance(budget, dict) else budget
         return changed
 
     @pydantic.model_validator(mode="after")

@@ -1,0 +1,258 @@
+"""KerasTuner's oracles, asked for values and told scores, without its tuners, files and Keras 3.
+
+What they are asked and told is in the journal of a search (models/tuning/journal.py); an oracle that is told the same again is
+the same again. KerasTuner's own files do not hold what grid search and the bracket of a killed trial need.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from keras_tuner import HyperParameters, Objective, oracles
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from models.tuning.config import Bayesian, Hyperband, TunerConfig
+from models.tuning.space import Choice, Float, Space, Values, holds, label, ordered
+
+_SCORE = "score"
+_NO_LIMIT = 10**9
+_SEEDS_APART = 1_000_003  # KerasTuner counts up from the seed: neighbours would draw nearly the same trials
+# Random candidates for each proposal of the Gaussian process, and around how many of the best trials others are drawn.
+_CANDIDATES, _NEIGHBOURS, _AROUND = 1024, 128, 4
+_SPREAD = 0.1  # of those neighbours, in units of a parameter's range
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to try next.
+
+    Attributes:
+      id: of the trial.
+      values: of the parameters that are searched with them.
+      last_epoch: to train to; None: as long as `fit.epochs` says.
+      parent: trial to go on from.
+    """
+
+    id: str
+    values: Values
+    last_epoch: int | None = None
+    parent: str | None = None
+
+
+class _Oracle(Protocol):
+    hyperparameters: HyperParameters
+    trials: dict[str, Trial]
+    ongoing_trials: dict[str, Trial]
+    recorded: Values | None
+
+    def create_trial(self, tuner_id: str) -> Trial: ...
+
+    def end_trial(self, trial: Trial) -> None: ...
+
+
+class Asked:
+    """An oracle for one search."""
+
+    def __init__(self, config: TunerConfig, space: Space, own: Values, epochs: int):
+        """Begin.
+
+        Args:
+          config: which algorithm, and its seed.
+          space: what is searched.
+          own: the config's own values; where the space holds them, they are its defaults.
+          epochs: of a full training.
+        """
+        self._space, self._choices = space, {n: {label(v): v for v in p.values} for n, p in space.items() if _is_choice(p)}
+        self._oracle = _oracle(config, _hyperparameters(space, own), epochs)
+        if holds(space, own):  # they are tried anyway
+            self._oracle._tried_so_far.add(self._oracle._compute_values_hash(self._encode(own)))
+            if isinstance(self._oracle, _GridOracle):  # which begins with the defaults
+                self.tell(self._oracle.create_trial("own").trial_id, None)
+
+    def ask(self, recorded: Proposal | None = None) -> Proposal | Literal["wait", "stop"]:
+        """Return what to try next, "wait" if that depends on trials under way, "stop" if there is nothing left.
+
+        Args:
+          recorded: what it was in an earlier attempt at the same search.
+        """
+        self._oracle.recorded = self._encode(recorded.values) if recorded else None
+        # Each trial is as if of a tuner of its own: an oracle gives a tuner that asks again the same trial.
+        trial = self._oracle.create_trial(f"{len(self._oracle.trials)}")
+        if trial.status != TrialStatus.RUNNING:
+            return "wait" if trial.status == TrialStatus.IDLE else "stop"
+        values = trial.hyperparameters.values
+        return Proposal(
+            trial.trial_id,
+            self._decode({name: values[name] for name in self._space if name in values}),
+            values.get("tuner/epochs"),
+            values.get("tuner/trial_id"),
+        )
+
+    def tell(self, identity: str, score: float | None) -> None:
+        """Say how a trial ended: with a score, higher is better, or without one."""
+        trial = self._oracle.trials[identity]
+        trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
+        if score is not None:
+            trial.metrics.register(_SCORE, direction="max")
+            trial.metrics.update(_SCORE, score)
+        self._oracle.end_trial(trial)
+
+    def tell_own(self, values: Values, score: float) -> None:
+        """Say how the config's own values did, which no oracle proposed; nothing where the space does not hold them."""
+        if not holds(self._space, values):
+            return
+        hyperparameters = self._oracle.hyperparameters.copy()
+        hyperparameters.values = self._encode(values)
+        trial = Trial(hyperparameters, "own", TrialStatus.COMPLETED)
+        trial.score = score
+        self._oracle.trials[trial.trial_id] = trial
+
+    def _encode(self, values: Values) -> Values:
+        return {name: label(value) if name in self._choices else value for name, value in values.items()}
+
+    def _decode(self, values: Values) -> Values:
+        return {name: self._choices[name][value] if name in self._choices else value for name, value in values.items()}
+
+
+def _is_choice(parameter: Any) -> bool:
+    return isinstance(parameter, Choice)
+
+
+def _hyperparameters(space: Space, own: Values) -> HyperParameters:
+    """Return a space as KerasTuner has it; choices by their label."""
+    made = HyperParameters()
+    for name, parameter in ordered(space).items():
+        default = own[name] if name in own and parameter.holds(own[name]) else None
+        with contextlib.ExitStack() as scopes:
+            for parent, values in parameter.when.items():
+                scopes.enter_context(made.conditional_scope(parent, [label(value) for value in values]))
+            if isinstance(parameter, Choice):
+                made.Choice(name, [label(x) for x in parameter.values], default=None if default is None else label(default))
+            else:
+                define = made.Float if isinstance(parameter, Float) else made.Int
+                define(name, parameter.min, parameter.max, parameter.step, parameter.scale, default)
+    return made
+
+
+def _oracle(config: TunerConfig, hyperparameters: HyperParameters, epochs: int) -> Any:
+    common = {
+        "objective": Objective(_SCORE, "max"),
+        "hyperparameters": hyperparameters,
+        "seed": config.seed * _SEEDS_APART % 2**31,
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+        "max_consecutive_failed_trials": _NO_LIMIT,  # budgets are the search's
+    }
+    algorithm = config.algorithm
+    if isinstance(algorithm, Bayesian):
+        made: Any = _BayesianOracle(
+            **common,
+            max_trials=None,
+            num_initial_points=algorithm.initial_points or _initial_points(config, len(hyperparameters.space)),
+            alpha=algorithm.noise,
+            beta=algorithm.exploration,
+        )
+    elif isinstance(algorithm, Hyperband):
+        made = _HyperbandOracle(**common, max_epochs=epochs, factor=algorithm.factor, hyperband_iterations=algorithm.iterations)
+    else:
+        kind = _GridOracle if algorithm.kind == "grid" else _RandomOracle
+        made = kind(**common, max_trials=None)
+    made.verbose = 0
+    return made
+
+
+def _initial_points(config: TunerConfig, num_parameters: int) -> int:
+    enough = num_parameters + 2
+    return enough if config.budget.trials is None else max(2, min(enough, config.budget.trials // 3))
+
+
+class _Journalled:
+    """Writes no files, and proposes what it is told that it proposed before."""
+
+    recorded: Values | None = None
+
+    def save(self) -> None:
+        """Do nothing: the search has a journal."""
+
+    def _save_trial(self, trial: Trial) -> None:
+        pass
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return the oracle's answer, with the values of an earlier attempt where there was one."""
+        answer: dict[str, Any] = super().populate_space(trial_id)  # type: ignore[misc]
+        if self.recorded is not None and answer["status"] == TrialStatus.RUNNING:
+            answer["values"] = {**answer["values"], **self.recorded}
+        return answer
+
+
+class _RandomOracle(_Journalled, oracles.RandomSearchOracle):
+    pass
+
+
+class _GridOracle(_Journalled, oracles.GridSearchOracle):
+    pass
+
+
+class _HyperbandOracle(_Journalled, oracles.HyperbandOracle):
+    pass
+
+
+class _Gaussian(oracles.BayesianOptimizationOracle):
+    """Looks for the best bound among values that there are, and never proposes twice.
+
+    KerasTuner descends from fifty random points with numeric gradients, which takes seconds, and rounds what it found.
+    """
+
+    recorded: Values | None = None
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return random values first, then those with the best confidence bound."""
+        scored = [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
+        if len(scored) < self.num_initial_points:
+            return self._random_populate_space()
+        if self.recorded is not None:  # as an earlier attempt found
+            return {"status": TrialStatus.RUNNING, "values": self.recorded}
+        x, y = self._vectorize_trials()
+        self.gpr.fit(x, _without_outliers(y))
+        candidates = self._candidates(x[np.argsort(y)[:_AROUND]])
+        if not candidates:
+            return self._random_populate_space()
+        vectors = np.array([self._vector(values) for values in candidates])
+        mean, deviation = self.gpr.predict(vectors, return_std=True)
+        return {"status": TrialStatus.RUNNING, "values": candidates[int(np.argmin(mean - self.beta * deviation))]}
+
+    def _make_gpr(self) -> Any:
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import Matern
+
+        kernel = Matern(length_scale=0.5, length_scale_bounds=(0.05, 10.0), nu=2.5)
+        return GaussianProcessRegressor(
+            kernel, n_restarts_optimizer=4, normalize_y=True, alpha=self.alpha, random_state=self.seed
+        )
+
+    def _candidates(self, best: np.ndarray) -> list[Values]:
+        """Return values that were not tried; those at random, and those near the best vectors (n, parameters)."""
+        # By the number of trials: a search that goes on draws as one that was not interrupted.
+        random = np.random.default_rng([self.seed, len(self.trials)])
+        vectors = [random.random((_CANDIDATES, best.shape[1]))]
+        for vector in best:
+            moved = random.random((_NEIGHBOURS, len(vector))) < max(0.3, 1 / len(vector))
+            vectors.append(np.clip(vector + moved * random.normal(0, _SPREAD, moved.shape), 0, np.nextafter(1, 0)))
+        found = {self._compute_values_hash(v): v for v in map(self._vector_to_values, np.concatenate(vectors))}
+        return [values for key, values in found.items() if key not in self._tried_so_far]
+
+    def _vector(self, values: Values) -> list[float]:
+        return [hp.value_to_prob(values.get(hp.name, hp.default)) for hp in self._nonfixed_space()]
+
+
+class _BayesianOracle(_Journalled, _Gaussian):
+    pass
+
+
+def _without_outliers(y: np.ndarray) -> np.ndarray:
+    """Return losses (n,) with the worst cut off: a model that learned nothing hides what tells good ones apart."""
+    median, best = np.median(y), np.min(y)
+    return np.minimum(y, median + 2 * (median - best)) if median > best else y
