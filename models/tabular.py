@@ -10,6 +10,7 @@ import tf_keras as keras
 
 from models.heads import Head
 from models.inputs import embeddings, keras_inputs, numbers
+from models.tuning.space import Choice, Float, Int, Parameter
 from preprocessing.features import EncodedFeature
 
 
@@ -51,6 +52,19 @@ def build(config: Config, features: Sequence[EncodedFeature], head: Head) -> ker
         if config.dropout:
             x = keras.layers.Dropout(config.dropout, name=f"dropout_{position}")(x)
     return keras.Model(inputs, head.output(x), name="tabular")
+
+
+def search_space(config: Config) -> dict[str, Parameter]:
+    """Return what a search changes unless the config says otherwise: {key: parameter}."""
+    layers = [[64, 32], [128, 64], [256, 128], [256, 128, 64], [512, 256, 128]]
+    own = list(config.hidden)
+    return {
+        "embedding_dim": Int(min=2, max=32, scale="log"),
+        "numeric_units": Int(min=16, max=128, step=2, scale="log"),
+        "hidden": Choice(values=tuple(layers if own in layers else [own, *layers])),
+        "dropout": Float(min=0.0, max=0.5, step=0.1),
+        "l2": Float(min=1e-6, max=1e-2, scale="log"),
+    }
 
 
 def students(config: Config) -> list[Config]:

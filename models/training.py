@@ -13,6 +13,7 @@ import tf_keras as keras
 
 from models import steps
 from models.autograph import leave_alone
+from models.tuning.space import Float, Parameter
 
 _MOST_STEPS = 32  # per call of the training step: what a call costs is no longer seen beside so many
 
@@ -44,6 +45,11 @@ class FitConfig(pydantic.BaseModel):
     jit_compile: bool = pydantic.Field(False, description="Compile the training step with XLA; pays on accelerators.")
     reduce_lr_patience: int = pydantic.Field(1, ge=1, description="plateau: epochs without a better eval loss before a drop.")
     reduce_lr_factor: float = pydantic.Field(0.3, gt=0, lt=1, description="plateau: what the rate is multiplied by.")
+
+
+def search_space(config: FitConfig) -> dict[str, Parameter]:
+    """Return what a search changes unless the config says otherwise: {key: parameter}."""
+    return {"learning_rate": Float(min=config.learning_rate / 10, max=config.learning_rate * 10, scale="log")}
 
 
 def make_deterministic(seed: int) -> None:

@@ -6,7 +6,10 @@ Vertex AI asks for TYPE_NAME = "<importable name>.<Class>" with one dot, and no 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from typing import Any
 
 from tfx.types.artifact import Artifact
 
@@ -45,6 +48,21 @@ def training_report_path(model_uri: str) -> str:
     return os.path.join(model_uri, "training.json")
 
 
+def going_on_folder(output_uri: str, inputs: dict[str, list[Any]], exec_properties: dict[str, Any]) -> str:
+    """Return where a stage keeps what it goes on from if it is interrupted; whoever publishes its outputs removes it.
+
+    Args:
+      output_uri: of one of its outputs: the folder is beside them.
+      inputs: {key: artifacts} of the stage. The folder is named by them and by
+      exec_properties: of the stage.
+    """
+    stage = os.path.dirname(os.path.dirname(output_uri.rstrip("/")))
+    # By content as well, where the runner recorded it: the number of an execution may come again with a restored database.
+    read = {key: [(a.uri, a.get_string_custom_property(CONTENT_DIGEST_PROPERTY)) for a in each] for key, each in inputs.items()}
+    key = hashlib.sha256(json.dumps([read, exec_properties], sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return os.path.join(stage, SYSTEM_FOLDER, CHECKPOINTS_FOLDER, key)
+
+
 def ingest_report_path(examples_uri: str) -> str:
     """Where ExampleGen leaves counts, column types and unusable rows."""
     return os.path.join(examples_uri, "ingest.json")
@@ -55,6 +73,8 @@ def quarantine_path(examples_uri: str) -> str:
     return os.path.join(examples_uri, "quarantine.jsonl")
 
 
+# Stages by name: TFX's own name of the one, and the other that takes what it left in an earlier run.
+TUNER, LATEST_SEARCH = "Tuner", "LatestSearch"
 # In the folder of a split; TFX's names.
 STATISTICS_FILE = "FeatureStats.pb"
 ANOMALIES_FILE = "SchemaDiff.pb"
@@ -65,6 +85,9 @@ GATES_FILE = "gates.json"
 EDGE_REPORT_FILE = "report.json"
 EDGE_PACKAGE_FOLDER = "package"
 APPROVAL_FILE = "approval.json"
+# TFX's name of what its Tuner leaves.
+HYPERPARAMETERS_FILE = "best_hyperparameters.txt"
+TUNING_SUMMARY_FILE = "summary.json"
 
 # Below the folder of a stage: TFX's name of what is no artifact, and in it what an interrupted training goes on from.
 SYSTEM_FOLDER, CHECKPOINTS_FOLDER = ".system", "checkpoints"

@@ -12,7 +12,9 @@ import pydantic
 from models.compression.config import CompressionConfig
 from models.compression.distillation import Distill
 from models.metrics import METRICS
-from models.training import FitConfig
+from models.training import FitConfig, search_space
+from models.tuning.config import TunerConfig, check_objective
+from models.tuning.space import Parameter, check_space
 from pipeline.config_files import override_value, read_yaml, suggest, validate
 from pipeline.data_config import Data
 from pipeline.errors import ConfigError
@@ -53,6 +55,9 @@ class PipelineConfig(_Section):
         None, validate_default=True, description="Size of the network; its keys depend on the task."
     )
     fit: FitConfig = pydantic.Field(FitConfig(), description="How the model is trained.")
+    tuner: TunerConfig | None = pydantic.Field(
+        None, description="Search for better values of `model:` and `fit:`; default: none, they are taken as they are."
+    )
     evaluation: EvaluationConfig = pydantic.Field(EvaluationConfig(), description="What is measured.")
     gates: tuple[Gate, ...] = pydantic.Field(..., description="What a model must hold to be pushed; at least one.")
     compression: CompressionConfig | None = pydantic.Field(None, description="The edge model; default: none is made.")
@@ -90,10 +95,26 @@ class PipelineConfig(_Section):
             raise ValueError("gates: none given. Without a gate no model is ever blessed or refused. Give at least one bound.")
         if self.compression:
             _check_compression(self.compression, self)
+        if self.tuner:
+            check_objective(self.tuner.objective, self.label.kind)
+            check_space(self.search_space, {"model": type(self.model), "fit": FitConfig}, self.searched_sections)
         for i, gate in enumerate(self.gates):
             if gate.kind == "worst_slice" and gate.slice not in self.evaluation.slices:
                 raise ValueError(f"gates.{i}.slice: {list(gate.slice)} is not among evaluation.slices. Add it there.")
         return self
+
+    @property
+    def search_space(self) -> dict[str, Parameter]:
+        """What the tuner searches, by place in the config: its own space, or the default one of the task and of `fit:`."""
+        if self.tuner and self.tuner.space is not None:
+            return self.tuner.space
+        spaces = {"fit": search_space(self.fit), "model": TASKS[self.task].search_space(self.model)}
+        return {f"{section}.{key}": parameter for section, space in spaces.items() for key, parameter in space.items()}
+
+    @property
+    def searched_sections(self) -> dict[str, dict[str, Any]]:
+        """The values of the sections that a search may change."""
+        return {"model": self.model.model_dump(mode="json"), "fit": self.fit.model_dump(mode="json")}
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -19,9 +19,10 @@ def build_pipeline(config: PipelineConfig, runtime: Runtime) -> Pipeline:
     data = stages.ingest(config, runtime)
     checked = stages.validate(data, config.schema_file, runtime)
     transformed = stages.transform(data, checked, config, runtime)
-    trained = stages.train(transformed, config, runtime)
+    tuned = stages.tune(transformed, config, runtime)
+    trained = stages.train(transformed, tuned, config, runtime)
     judged = stages.evaluate(data, trained, config, runtime)
     edge = stages.compress(data, trained, transformed, config, runtime) if config.compression else None
     pushed = stages.push(trained, judged, edge, config, runtime)
     compressors = [edge] if edge else []
-    return runtime.pipeline(config.name, [data, *checked, transformed, trained, *judged, *compressors, *pushed])
+    return runtime.pipeline(config.name, [data, *checked, transformed, *tuned.stages, trained, *judged, *compressors, *pushed])

@@ -32,6 +32,10 @@ class Runtime(Protocol):
     def withdrawn(self) -> tuple[Withdrawal, ...]:
         """Models that must not be pushed again."""
 
+    @property
+    def has_searched(self) -> bool:
+        """Whether there are hyperparameters of an earlier search to be taken."""
+
     def push_folder(self, name: str) -> str:
         """Return the folder of the pushed models of a pipeline."""
 

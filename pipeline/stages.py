@@ -8,12 +8,15 @@ from typing import Any, Literal, NamedTuple
 
 import pydantic
 from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.proto import transform_pb2
 from tfx.types import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.standard_artifacts import HyperParameters, Model, ModelBlessing, TunerResults
 
+from pipeline.artifacts import LATEST_SEARCH, TUNER
 from pipeline.code_digest import code_digest
 from pipeline.components import (
     compressor,
@@ -25,6 +28,7 @@ from pipeline.components import (
     schema,
     schema_gen,
     statistics_gen,
+    tuner,
 )
 from pipeline.components import evaluator as evaluator_component
 from pipeline.components import transform as transform_component
@@ -71,6 +75,13 @@ class Judged(NamedTuple):
     baseline: Resolver
     evaluator: BaseComponent
     gate: BaseComponent
+
+
+class Tuned(NamedTuple):
+    """The stage that knows the best hyperparameters, if there is one."""
+
+    stages: tuple[BaseNode, ...]
+    hyperparameters: Channel | None
 
 
 def ingest(config: PipelineConfig, runtime: Runtime) -> BaseComponent:
@@ -144,7 +155,29 @@ def _transform_on_beam(data: BaseComponent, checked: Checked, settings: Transfor
     )
 
 
-def train(transformed: BaseComponent, config: PipelineConfig, runtime: Runtime) -> Trainer:
+def tune(transformed: BaseComponent, config: PipelineConfig, runtime: Runtime) -> Tuned:
+    """Search for hyperparameters, or take what the newest search found."""
+    if not config.tuner:
+        return Tuned((), None)
+    if config.tuner.reuse == "latest" and runtime.has_searched:
+        latest = Resolver(
+            strategy_class=LatestArtifactStrategy,
+            best_hyperparameters=Channel(type=HyperParameters),
+            tuner_results=Channel(type=TunerResults),
+        ).with_id(LATEST_SEARCH)
+        return Tuned((latest,), latest.outputs["best_hyperparameters"])
+    settings = tuner.TuneSettings(
+        **_train_settings(config, runtime),
+        tuner=config.tuner,
+        space=config.search_space,
+        code_digest=code_digest(tuner.EXECUTOR_MODULE, TASKS[config.task].model),
+    )
+    outputs = transformed.outputs
+    search = tuner.Tuner(outputs["transformed_examples"], outputs["transform_graph"], settings).with_id(TUNER)
+    return Tuned((search,), search.outputs["best_hyperparameters"])
+
+
+def train(transformed: BaseComponent, tuned: Tuned, config: PipelineConfig, runtime: Runtime) -> Trainer:
     """Train the model and the simple baseline on the transformed examples."""
     settings = TrainSettings(**_train_settings(config, runtime))
     return Trainer(
@@ -154,6 +187,7 @@ def train(transformed: BaseComponent, config: PipelineConfig, runtime: Runtime) 
         custom_config=_custom(settings, training, TASKS[config.task].model),
         train_splits=[TRAIN],
         eval_splits=[EVAL],
+        hyperparameters=tuned.hyperparameters,
     )
 
 

@@ -11,6 +11,7 @@ import pydantic
 
 import models.tabular
 import preprocessing.tabular
+from models.tuning.space import Parameter
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Task:
 
     Attributes:
       transform: module with `transform(inputs, features) -> {transformed name: tensor}`.
-      model: module with `Config`, `build(config, features, head) -> Model` and `students(config) -> [Config]`.
+      model: module with `Config`, `build(config, features, head) -> Model`, `students(config) -> [Config]` and
+        `search_space(config) -> {key: Parameter}`.
     """
 
     transform: ModuleType
@@ -34,6 +36,10 @@ class Task:
     def build(self) -> Callable[..., Any]:
         """Build the Keras model."""
         return self.model.build
+
+    def search_space(self, config: pydantic.BaseModel) -> dict[str, Parameter]:
+        """Return what a search may change in the `model:` section by default: {key: parameter}."""
+        return self.model.search_space(config)
 
 
 TASKS: dict[str, Task] = {

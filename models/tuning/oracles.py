@@ -7,15 +7,16 @@ the same again. KerasTuner's own files do not hold what grid search and the brac
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from keras_tuner import HyperParameters, Objective, oracles
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from models.tuning.config import Bayesian, Hyperband, TunerConfig
-from models.tuning.space import Choice, Float, Space, Values, holds, label, ordered
+from models.tuning.space import Choice, Float, Parameter, Space, Values, holds, label, ordered
 
 _SCORE = "score"
 _NO_LIMIT = 10**9
@@ -42,17 +43,6 @@ class Proposal:
     parent: str | None = None
 
 
-class _Oracle(Protocol):
-    hyperparameters: HyperParameters
-    trials: dict[str, Trial]
-    ongoing_trials: dict[str, Trial]
-    recorded: Values | None
-
-    def create_trial(self, tuner_id: str) -> Trial: ...
-
-    def end_trial(self, trial: Trial) -> None: ...
-
-
 class Asked:
     """An oracle for one search."""
 
@@ -65,7 +55,8 @@ class Asked:
           own: the config's own values; where the space holds them, they are its defaults.
           epochs: of a full training.
         """
-        self._space, self._choices = space, {n: {label(v): v for v in p.values} for n, p in space.items() if _is_choice(p)}
+        self._space = space
+        self._choices = {n: {label(v): v for v in p.values} for n, p in space.items() if isinstance(p, Choice)}
         self._oracle = _oracle(config, _hyperparameters(space, own), epochs)
         if holds(space, own):  # they are tried anyway
             self._oracle._tried_so_far.add(self._oracle._compute_values_hash(self._encode(own)))
@@ -76,9 +67,10 @@ class Asked:
         """Return what to try next, "wait" if that depends on trials under way, "stop" if there is nothing left.
 
         Args:
-          recorded: what it was in an earlier attempt at the same search.
+          recorded: what it was in an earlier attempt at the same search: what took time to find is not looked for again.
         """
-        self._oracle.recorded = self._encode(recorded.values) if recorded else None
+        if isinstance(self._oracle, _BayesianOracle):
+            self._oracle.recorded = self._encode(recorded.values) if recorded else None
         # Each trial is as if of a tuner of its own: an oracle gives a tuner that asks again the same trial.
         trial = self._oracle.create_trial(f"{len(self._oracle.trials)}")
         if trial.status != TrialStatus.RUNNING:
@@ -111,26 +103,48 @@ class Asked:
         self._oracle.trials[trial.trial_id] = trial
 
     def _encode(self, values: Values) -> Values:
-        return {name: label(value) if name in self._choices else value for name, value in values.items()}
+        return {name: _encoded(self._space[name], value) for name, value in values.items()}
 
     def _decode(self, values: Values) -> Values:
-        return {name: self._choices[name][value] if name in self._choices else value for name, value in values.items()}
+        return {
+            name: self._choices[name][x] if name in self._choices else _rounded(self._space[name], x)
+            for name, x in values.items()
+        }
 
 
-def _is_choice(parameter: Any) -> bool:
-    return isinstance(parameter, Choice)
+def kerastuner_config(space: Space, values: Values) -> dict[str, Any]:
+    """Return a space and values as `HyperParameters.from_config` reads them; choices by their JSON."""
+    made = _hyperparameters(space, {})
+    made.values = {name: _encoded(space[name], value) for name, value in values.items()}
+    return made.get_config()
+
+
+def _encoded(parameter: Parameter, value: Any) -> Any:
+    """Return a value as KerasTuner has it: choices by their label, numbers exactly on their step."""
+    if isinstance(parameter, Choice):
+        return label(value)
+    if isinstance(parameter, Float) and parameter.step:
+        if parameter.scale == "log":
+            return parameter.min * math.pow(parameter.step, round(math.log(value / parameter.min, parameter.step)))
+        return parameter.min + round((value - parameter.min) / parameter.step) * parameter.step
+    return value
+
+
+def _rounded(parameter: Parameter, value: float) -> float:
+    """Return a value as people write it: 0.3, where its step makes it 0.30000000000000004."""
+    return float(f"{value:.12g}") if isinstance(parameter, Float) and parameter.step else value
 
 
 def _hyperparameters(space: Space, own: Values) -> HyperParameters:
     """Return a space as KerasTuner has it; choices by their label."""
     made = HyperParameters()
     for name, parameter in ordered(space).items():
-        default = own[name] if name in own and parameter.holds(own[name]) else None
+        default = _encoded(parameter, own[name]) if name in own and parameter.holds(own[name]) else None
         with contextlib.ExitStack() as scopes:
             for parent, values in parameter.when.items():
                 scopes.enter_context(made.conditional_scope(parent, [label(value) for value in values]))
             if isinstance(parameter, Choice):
-                made.Choice(name, [label(x) for x in parameter.values], default=None if default is None else label(default))
+                made.Choice(name, [label(x) for x in parameter.values], default=default)
             else:
                 define = made.Float if isinstance(parameter, Float) else made.Int
                 define(name, parameter.min, parameter.max, parameter.step, parameter.scale, default)
@@ -169,38 +183,29 @@ def _initial_points(config: TunerConfig, num_parameters: int) -> int:
     return enough if config.budget.trials is None else max(2, min(enough, config.budget.trials // 3))
 
 
-class _Journalled:
-    """Writes no files, and proposes what it is told that it proposed before."""
-
-    recorded: Values | None = None
+class _WithoutFiles:
+    """Writes no files: the search has a journal."""
 
     def save(self) -> None:
-        """Do nothing: the search has a journal."""
+        """Do nothing."""
 
     def _save_trial(self, trial: Trial) -> None:
         pass
 
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Return the oracle's answer, with the values of an earlier attempt where there was one."""
-        answer: dict[str, Any] = super().populate_space(trial_id)  # type: ignore[misc]
-        if self.recorded is not None and answer["status"] == TrialStatus.RUNNING:
-            answer["values"] = {**answer["values"], **self.recorded}
-        return answer
 
-
-class _RandomOracle(_Journalled, oracles.RandomSearchOracle):
+class _RandomOracle(_WithoutFiles, oracles.RandomSearchOracle):
     pass
 
 
-class _GridOracle(_Journalled, oracles.GridSearchOracle):
+class _GridOracle(_WithoutFiles, oracles.GridSearchOracle):
     pass
 
 
-class _HyperbandOracle(_Journalled, oracles.HyperbandOracle):
+class _HyperbandOracle(_WithoutFiles, oracles.HyperbandOracle):
     pass
 
 
-class _Gaussian(oracles.BayesianOptimizationOracle):
+class _BayesianOracle(_WithoutFiles, oracles.BayesianOptimizationOracle):
     """Looks for the best bound among values that there are, and never proposes twice.
 
     KerasTuner descends from fifty random points with numeric gradients, which takes seconds, and rounds what it found.
@@ -246,10 +251,6 @@ class _Gaussian(oracles.BayesianOptimizationOracle):
 
     def _vector(self, values: Values) -> list[float]:
         return [hp.value_to_prob(values.get(hp.name, hp.default)) for hp in self._nonfixed_space()]
-
-
-class _BayesianOracle(_Journalled, _Gaussian):
-    pass
 
 
 def _without_outliers(y: np.ndarray) -> np.ndarray:

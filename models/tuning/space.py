@@ -60,7 +60,7 @@ class Float(_Parameter):
     @property
     def grid(self) -> tuple[float, ...] | None:
         """The values that there are, None where there are infinitely many."""
-        return tuple(_stepped(self.min, self.max, self.scale, self.step)) if self.step else None
+        return tuple(float(f"{x:.12g}") for x in _stepped(self.min, self.max, self.scale, self.step)) if self.step else None
 
     def holds(self, value: Any) -> bool:
         """Tell whether a value lies in the range, and on a step if there are steps."""

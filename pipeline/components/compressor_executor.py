@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,8 @@ from models.compression.compress import compress
 from models.compression.data import ArraySet, EvaluationBatch, RecordFiles, write_arrays
 from models.compression.plan import Problem, RawExamples
 from models.compression.report import Compressed
-from pipeline.artifacts import EDGE_PACKAGE_FOLDER, EDGE_REPORT_FILE, keras_model_path
+from models.training import FitConfig
+from pipeline.artifacts import EDGE_PACKAGE_FOLDER, EDGE_REPORT_FILE, keras_model_path, training_report_path
 from pipeline.columnar.slices import slice_name, slices_of_rows
 from pipeline.components.compressor import CompressSettings
 from pipeline.edge_package import write_package
@@ -69,16 +71,17 @@ def _problem(
 ) -> Problem:
     keras_file = os.path.join(folder, _TRAINED)
     _copy(keras_model_path(artifact_utils.get_single_uri(inputs["model"])), keras_file)
+    trained = json.loads(io_utils.read_string_file(training_report_path(artifact_utils.get_single_uri(inputs["model"]))))
     spec = settings.example_spec(transform)
     train = RecordFiles(tuple(_files(inputs["examples"], "train")), spec)
     raw_files = tuple(_files(inputs["raw_examples"], "eval"))
     return Problem(
         model=keras_file,
         model_module=settings.model_module,
-        model_config=settings.model,
+        model_config=trained["model"],  # with what a search found
         features=spec.features,
         head=settings.fitted_head(transform, train.dataset(BATCH_SIZE, None)),
-        fit=settings.fit,
+        fit=FitConfig.model_validate(trained["fit"]),
         metrics=settings.metrics,
         train=train,
         evaluation=_evaluation(settings, transform, raw_files, os.path.join(folder, "evaluation")),

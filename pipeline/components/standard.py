@@ -31,6 +31,7 @@ class Trainer(base_component.BaseComponent):
         custom_config: Mapping[str, Any],
         train_splits: Sequence[str],
         eval_splits: Sequence[str],
+        hyperparameters: channel.Channel | None = None,
     ):
         """Train on transformed examples.
 
@@ -41,10 +42,12 @@ class Trainer(base_component.BaseComponent):
           custom_config: for `run_fn`, as JSON can say it.
           train_splits: to train on.
           eval_splits: to evaluate on.
+          hyperparameters: that a Tuner found.
         """
         spec = standard_component_specs.TrainerSpec(
             examples=examples,
             transform_graph=transform_graph,
+            hyperparameters=hyperparameters,
             run_fn=run_fn,
             train_args=trainer_pb2.TrainArgs(splits=train_splits),
             eval_args=trainer_pb2.EvalArgs(splits=eval_splits),

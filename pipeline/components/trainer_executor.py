@@ -5,7 +5,6 @@ TFX's executor imports TFXIO, and Beam with that, for a data accessor which nobo
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import os
@@ -17,9 +16,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils
-from tfx.utils import json_utils, path_utils, proto_utils
+from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
-from pipeline.artifacts import CHECKPOINTS_FOLDER, CONTENT_DIGEST_PROPERTY, SYSTEM_FOLDER
+from pipeline.artifacts import HYPERPARAMETERS_FILE, going_on_folder
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class FnArgs:
       model_run_dir: where logs go.
       checkpoint_dir: of this training, the same whenever it is tried again with the same inputs.
       custom_config: of the component.
+      hyperparameters: as the Tuner left them, None without one.
     """
 
     train_files: Sequence[str]
@@ -43,6 +43,7 @@ class FnArgs:
     model_run_dir: str
     checkpoint_dir: str
     custom_config: dict[str, Any]
+    hyperparameters: dict[str, Any] | None = None
 
 
 class Executor(base_executor.BaseExecutor):
@@ -64,8 +65,9 @@ class Executor(base_executor.BaseExecutor):
             artifact_utils.get_single_uri(input_dict["transform_graph"]),
             path_utils.serving_model_dir(model),
             artifact_utils.get_single_uri(output_dict["model_run"]),
-            _checkpoint_dir(model, input_dict, exec_properties),
+            going_on_folder(model, input_dict, exec_properties),
             json_utils.loads(exec_properties["custom_config"]),
+            _hyperparameters(input_dict.get("hyperparameters")),
         )
         module, _, function = exec_properties["run_fn"].rpartition(".")
         getattr(importlib.import_module(module), function)(args)
@@ -73,13 +75,10 @@ class Executor(base_executor.BaseExecutor):
             raise RuntimeError(f"{exec_properties['run_fn']} left no model in {args.serving_model_dir}.")
 
 
-def _checkpoint_dir(model_uri: str, inputs: dict[str, list[Any]], exec_properties: dict[str, Any]) -> str:
-    """Return a folder beside the stage's outputs, named by what the training depends on; whoever publishes it removes it."""
-    stage = os.path.dirname(os.path.dirname(model_uri.rstrip("/")))
-    # By content as well, where the runner recorded it: the number of an execution may come again with a restored database.
-    read = {key: [(a.uri, a.get_string_custom_property(CONTENT_DIGEST_PROPERTY)) for a in each] for key, each in inputs.items()}
-    key = hashlib.sha256(json.dumps([read, exec_properties], sort_keys=True, default=str).encode()).hexdigest()[:16]
-    return os.path.join(stage, SYSTEM_FOLDER, CHECKPOINTS_FOLDER, key)
+def _hyperparameters(artifacts: list[Any] | None) -> dict[str, Any] | None:
+    if not artifacts:
+        return None
+    return json.loads(io_utils.read_string_file(os.path.join(artifact_utils.get_single_uri(artifacts), HYPERPARAMETERS_FILE)))
 
 
 def _patterns(examples: list[Any], splits: Sequence[str]) -> list[str]:

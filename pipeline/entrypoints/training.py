@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import time
@@ -21,6 +22,7 @@ from tfx.utils import io_utils
 from models import datasets, distribution, linear, metrics, training
 from models.experiment import Experiment
 from models.heads import Head
+from models.tuning.space import apply
 from pipeline.artifacts import keras_model_path, training_report_path
 from pipeline.progress import announce
 from preprocessing.features import Feature, Label, encoded_features, raw_columns, transformed_name
@@ -46,6 +48,24 @@ class TrainSettings(pydantic.BaseModel):
     fit: training.FitConfig
     metrics: tuple[str, ...]
     strategy: distribution.Kind
+
+    def tuned(self, hyperparameters: dict[str, Any] | None) -> TrainSettings:
+        """Return the settings with what a search found: best_hyperparameters.txt, {"config_values": {place: value}}.
+
+        Raises:
+          ValueError: they do not fit this model, as those of a search for another one.
+        """
+        found = (hyperparameters or {}).get("config_values", {})
+        try:
+            sections = apply(found, {"model": self.model, "fit": self.fit.model_dump()})
+            importlib.import_module(self.model_module).Config.model_validate(sections["model"])
+            return self.model_copy(
+                update={"model": sections["model"], "fit": training.FitConfig.model_validate(sections["fit"])}
+            )
+        except (KeyError, pydantic.ValidationError) as error:
+            raise ValueError(
+                f"The hyperparameters {found} do not fit `model:` and `fit:`: {error}. Search anew with `tuner.reuse: never`."
+            ) from error
 
     def head(self, transform: tft.TFTransformOutput) -> Head:
         """Return what the model ends in."""
@@ -79,7 +99,7 @@ def run_fn(fn_args: FnArgs) -> None:
     Args:
       fn_args: TFX's, or those of them that ours has, with custom_config {"settings": TrainSettings as JSON}.
     """
-    settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"])
+    settings = TrainSettings.model_validate_json(fn_args.custom_config["settings"]).tuned(fn_args.hyperparameters)
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     spec = settings.example_spec(transform)
 
@@ -101,6 +121,8 @@ def run_fn(fn_args: FnArgs) -> None:
         _export(model, transform, settings, fn_args.serving_model_dir)
     report = {
         "strategy": reason,
+        "model": settings.model,
+        "fit": settings.fit.model_dump(mode="json"),
         **_course(history),
         "parameters": int(model.count_params()),
         **baseline,

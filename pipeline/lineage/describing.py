@@ -84,8 +84,9 @@ def training(execution: mlmd.Execution, model: mlmd.Artifact, files: RootFiles) 
     return Training(
         module=settings["model_module"],
         label=settings["label"],
-        model=settings["model"],
-        fit=settings["fit"],
+        # With what a search found; reports of earlier versions do not say it.
+        model=report.get("model", settings["model"]),
+        fit=report.get("fit", settings["fit"]),
         **{key: report.get(key) for key in ("strategy", "epochs", "examples", "parameters")},
     )
 

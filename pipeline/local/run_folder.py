@@ -54,6 +54,7 @@ def empty_summary(config: PipelineConfig, started: datetime) -> dict[str, Any]:
         "slices": [],
         "gates": [],
         "edge": None,
+        "tuning": None,
         "pushed": {"saved_model": None, "edge": None},
     }
 

@@ -11,6 +11,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 
 from models.distribution import Kind
+from pipeline.artifacts import HYPERPARAMETERS_FILE, TUNER
 from pipeline.ingest.source import resolve_package
 from pipeline.local.run_folder import ARTIFACTS_FOLDER, METADATA_FILE, PUSHED_FOLDER
 from pipeline.runtime import Engine
@@ -44,6 +45,10 @@ class LocalRuntime:
     @property
     def withdrawn(self) -> tuple[Withdrawal, ...]:
         return read_withdrawn(self.root / PUSHED_FOLDER)
+
+    @property
+    def has_searched(self) -> bool:
+        return any((self.root / ARTIFACTS_FOLDER).glob(f"{TUNER}/*/*/{HYPERPARAMETERS_FILE}"))
 
     @property
     def metadata_path(self) -> Path:

@@ -13,11 +13,22 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
-from pipeline.artifacts import DESTINATION_PROPERTY, EDGE_REPORT_FILE, GATES_FILE
+from pipeline.artifacts import (
+    DESTINATION_PROPERTY,
+    EDGE_REPORT_FILE,
+    GATES_FILE,
+    LATEST_SEARCH,
+    TUNER,
+    TUNING_SUMMARY_FILE,
+)
 from pipeline.components.data_gate import read_anomalies
 from pipeline.components.example_gen import read_ingest_report
 from pipeline.config import PipelineConfig
 from pipeline.local.execution import StageResult
+
+
+# A resolver's are internal: it made nothing.
+_OUTPUTS = (mlmd.Event.OUTPUT, mlmd.Event.INTERNAL_OUTPUT)
 
 
 class Outputs:
@@ -32,7 +43,7 @@ class Outputs:
         if stage_id not in self._executions:
             return None
         events = self._store.get_events_by_execution_ids([self._executions[stage_id]])
-        ids = [e.artifact_id for e in events if e.type == mlmd.Event.OUTPUT and e.path.steps and e.path.steps[0].key == key]
+        ids = [e.artifact_id for e in events if e.type in _OUTPUTS and e.path.steps and e.path.steps[0].key == key]
         return self._store.get_artifacts_by_id(ids)[0] if ids else None
 
     def read_json(self, stage_id: str, key: str, file: str) -> dict[str, Any] | None:
@@ -54,11 +65,21 @@ def summarize(outputs: Outputs, config: PipelineConfig, root: Path) -> dict[str,
         "slices": judged["slices"],
         "gates": gates,
         "edge": edge,
+        "tuning": _tuning(outputs),
         "pushed": {
             "saved_model": _pushed(outputs.get("Pusher", "pushed_model"), root),
             "edge": _pushed(outputs.get("EdgePusher", "pushed_edge_model"), root),
         },
     }
+
+
+def _tuning(outputs: Outputs) -> dict[str, Any] | None:
+    """Return what the search of this run found, or of an earlier one whose hyperparameters were taken."""
+    searched = outputs.read_json(TUNER, "tuner_results", TUNING_SUMMARY_FILE)
+    if searched:
+        return searched | {"reused": False}
+    earlier = outputs.read_json(LATEST_SEARCH, "tuner_results", TUNING_SUMMARY_FILE)
+    return earlier | {"reused": True} if earlier else None
 
 
 def _data(outputs: Outputs) -> dict[str, Any]:

@@ -65,6 +65,10 @@ class VertexRuntime(pydantic.BaseModel):
         return ()  # nothing is rolled back there by this project
 
     @property
+    def has_searched(self) -> bool:
+        return True  # nobody knows before the job runs: `reuse: latest` there asks for a search in an earlier one
+
+    @property
     def engine(self) -> Engine:
         return "beam" if self.dataflow else "columnar"
 
