@@ -2,8 +2,8 @@
 
     python -m benchmarks.tuning [--seeds 5] [--epochs 300] [--algorithms random bayesian hyperband] [--workers 2] [--speed]
 
-Every search begins with the config's own values and takes the default space of configs/taxi.yaml; the budget is in epochs, which
-cost about the same in all of them. The pipeline runs to Transform once, before the first. Prints a table and writes
+Every search begins with the config's own values and takes the default space of configs/taxi.yaml; the budget is in epochs,
+which cost about the same in all of them. The pipeline runs to Transform once, before the first. Prints a table and writes
 benchmarks/results/tuning.json. With five seeds it takes about half an hour on two cores; --speed times sixteen random trials
 with one worker and with two instead, by turns, in five minutes.
 """

@@ -12,6 +12,7 @@ from models.tuning.objective import Judge
 from models.tuning.trials import CONFIG_TRIAL, SCORED, Learnt, Trial
 from models.tuning.workers import Report
 
+POOR = "poor: below the median of the trials before"
 # Of models that were not trained because they would not have kept to a limit: these cost next to nothing.
 _MOST_INFEASIBLE = 200
 
@@ -116,6 +117,21 @@ def best_of(trials: Iterable[Trial], judge: Judge) -> Trial:
         f"No trial has a score for {judge.text}: {reasons[-1] if reasons else 'none was run'}. "
         "Widen `tuner.objective.limits`, `tuner.space` or `tuner.budget`."
     )
+
+
+def unconfirmed(trials: Iterable[Trial], judge: Judge) -> Trial | None:
+    """Return the trial whose values are still to be trained in full, None where the best one was.
+
+    A short trial cannot be compared with the config's own long one: where no other was trained in full, it is the best of the
+    longest.
+    """
+    trials = [trial for trial in trials if trial.score is not None]
+    others = [trial for trial in trials if trial.id != CONFIG_TRIAL and trial.error != POOR]
+    if others and not any(trial.full for trial in others):
+        longest = max(len(scores_by_epoch(trial, judge)) for trial in others)
+        return best_of([trial for trial in others if len(scores_by_epoch(trial, judge)) == longest], judge)
+    best = best_of(trials, judge) if trials else None
+    return None if best is None or best.full else best
 
 
 def learnt(trials: Mapping[str, Trial], config: TunerConfig, judge: Judge, seconds: float, ended_by: str) -> Learnt:

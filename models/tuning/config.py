@@ -100,7 +100,9 @@ class TunerConfig(_Section):
     algorithm: Algorithm = Bayesian()
     objective: Objective = pydantic.Field(Objective(), description="One metric's name is enough: `objective: auc`.")
     space: dict[str, Parameter] | None = pydantic.Field(
-        None, description="What is searched, by its place in the config: model.dropout; default: the task's own space."
+        None,
+        min_length=1,
+        description="What is searched, by its place in the config: model.dropout; default: the task's own space.",
     )
     budget: Budget = Budget()
     workers: pydantic.PositiveInt | Literal["auto"] = pydantic.Field(

@@ -7,7 +7,6 @@ the same again. KerasTuner's own files do not hold what grid search and the brac
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,7 +55,7 @@ class Asked:
           epochs: of a full training.
         """
         self._space = space
-        self._choices = {n: {label(v): v for v in p.values} for n, p in space.items() if isinstance(p, Choice)}
+        self._labels = {name: labels for name, parameter in space.items() if (labels := _labels(parameter))}
         self._oracle = _oracle(config, _hyperparameters(space, own), epochs)
         if holds(space, own):  # they are tried anyway
             self._oracle._tried_so_far.add(self._oracle._compute_values_hash(self._encode(own)))
@@ -106,10 +105,7 @@ class Asked:
         return {name: _encoded(self._space[name], value) for name, value in values.items()}
 
     def _decode(self, values: Values) -> Values:
-        return {
-            name: self._choices[name][x] if name in self._choices else _rounded(self._space[name], x)
-            for name, x in values.items()
-        }
+        return {name: self._labels[name][x] if name in self._labels else x for name, x in values.items()}
 
 
 def kerastuner_config(space: Space, values: Values) -> dict[str, Any]:
@@ -119,20 +115,18 @@ def kerastuner_config(space: Space, values: Values) -> dict[str, Any]:
     return made.get_config()
 
 
+def _labels(parameter: Parameter) -> dict[str, Any] | None:
+    """Return {JSON: value} of what KerasTuner is told as a choice: lists, and numbers with steps, which it rounds wrong."""
+    if isinstance(parameter, Choice) or (isinstance(parameter, Float) and parameter.step):
+        return {label(value): value for value in parameter.grid or ()}
+    return None
+
+
 def _encoded(parameter: Parameter, value: Any) -> Any:
-    """Return a value as KerasTuner has it: choices by their label, numbers exactly on their step."""
-    if isinstance(parameter, Choice):
-        return label(value)
-    if isinstance(parameter, Float) and parameter.step:
-        if parameter.scale == "log":
-            return parameter.min * math.pow(parameter.step, round(math.log(value / parameter.min, parameter.step)))
-        return parameter.min + round((value - parameter.min) / parameter.step) * parameter.step
-    return value
-
-
-def _rounded(parameter: Parameter, value: float) -> float:
-    """Return a value as people write it: 0.3, where its step makes it 0.30000000000000004."""
-    return float(f"{value:.12g}") if isinstance(parameter, Float) and parameter.step else value
+    """Return a value that a parameter holds as KerasTuner has it."""
+    if isinstance(parameter, Float) and parameter.grid:
+        return label(min(parameter.grid, key=lambda x: abs(x - value)))
+    return label(value) if isinstance(parameter, Choice) else value
 
 
 def _hyperparameters(space: Space, own: Values) -> HyperParameters:
@@ -143,8 +137,9 @@ def _hyperparameters(space: Space, own: Values) -> HyperParameters:
         with contextlib.ExitStack() as scopes:
             for parent, values in parameter.when.items():
                 scopes.enter_context(made.conditional_scope(parent, [label(value) for value in values]))
-            if isinstance(parameter, Choice):
-                made.Choice(name, [label(x) for x in parameter.values], default=default)
+            labels = _labels(parameter)
+            if labels is not None or isinstance(parameter, Choice):
+                made.Choice(name, list(labels or {}), default=default)
             else:
                 define = made.Float if isinstance(parameter, Float) else made.Int
                 define(name, parameter.min, parameter.max, parameter.step, parameter.scale, default)

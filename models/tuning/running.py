@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,15 +11,16 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from models import datasets, distribution
+from models import datasets, distribution, in_memory
 from models.experiment import Experiment
-from models.heads import Head
+from models.heads import Head, Kind
 from models.metrics import evaluate
 from models.training import FitConfig
 from models.tuning.objective import BYTES_PER_PARAMETER, Judge
 from models.tuning.space import Values, apply
 from preprocessing.features import EncodedFeature
 
+Batches = Iterable[tuple[dict[str, tf.Tensor], tf.Tensor]]
 _BATCH_SIZE = 4096  # for metrics: nothing is learned from a batch, and each costs a call
 
 
@@ -124,6 +125,9 @@ class Runner:
     def __init__(self, setting: Setting, source: Source):
         """Read the material."""
         self._setting, self._material = setting, source.load()
+        batches: Batches = self._material.evaluation.dataset(_BATCH_SIZE)
+        # What is in memory anyway is cut into batches once: an iterator for every epoch would take longer than the model.
+        self._batches = list(batches) if isinstance(self._material.evaluation, in_memory.Split) else batches
         self._strategy, _ = distribution.choose("one_device")
 
     def run(self, request: Request, verdict: Verdict) -> Outcome:
@@ -141,7 +145,8 @@ class Runner:
         began = time.monotonic()
         keras.backend.clear_session()
         experiment = self._setting.experiment(request.values, self._material)
-        measure = _Measure(self._material, (*self._setting.judge.metrics, *self._setting.metrics))
+        names = tuple(dict.fromkeys([*self._setting.judge.metrics, *self._setting.metrics]))
+        measure = _Measure(self._batches, self._material.head.kind, names)
         watching = Watching(measure, verdict, request.parent_course)
         callbacks = [*self._checkpoints(request), watching]
         evaluation = self._material.evaluation.dataset(_BATCH_SIZE)
@@ -172,16 +177,16 @@ class Runner:
 class _Measure:
     """Computes metrics over the eval split with the weights that a model has by then."""
 
-    def __init__(self, material: Material, names: Sequence[str]):
-        self._material, self._names = material, tuple(dict.fromkeys(names))
+    def __init__(self, batches: Batches, kind: Kind, names: Sequence[str]):
+        self._batches, self._kind, self._names = batches, kind, names
         self._scores: Callable[[Any], tf.Tensor] | None = None
 
     def __call__(self, model: keras.Model) -> dict[str, float]:
         if self._scores is None:  # traced once for all epochs
             self._scores = tf.function(lambda features: model(features, training=False), autograph=False, reduce_retracing=True)
-        batches = [(y.numpy(), self._scores(x).numpy()) for x, y in self._material.evaluation.dataset(_BATCH_SIZE)]
+        batches = [(y.numpy(), self._scores(x).numpy()) for x, y in self._batches]
         labels, scores = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-        return evaluate(self._material.head.kind, self._names, labels, scores)
+        return evaluate(self._kind, self._names, labels, scores)
 
 
 def costs_of(model: keras.Model) -> dict[str, float]:

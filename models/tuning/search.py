@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.tuning.accounts import Running, best_of, describe, ended, learnt, over, scores_by_epoch, used_up
+from models.tuning.accounts import POOR, Running, describe, ended, learnt, over, scores_by_epoch, unconfirmed, used_up
 from models.tuning.config import TunerConfig
 from models.tuning.journal import Journal
 from models.tuning.oracles import Asked, Proposal
@@ -78,13 +78,11 @@ class _Search:
         """Search."""
         self._restore()
         self._work(self._next)
-        best = best_of(self._trials.values(), self._judge)
         ended_by = self._ended_by or ""
-        if not best.full and CONFIRMATION not in self._trials:
-            # What is compared with the config's own values is trained as they were.
-            self._ended_by = None
-            parent = best.id if self._setting.keeps_checkpoints else None
-            pending = [Trial(CONFIRMATION, best.values, self._setting.fit.epochs, parent)]
+        promising = unconfirmed(self._trials.values(), self._judge)
+        if promising and CONFIRMATION not in self._trials:
+            parent = promising.id if self._setting.keeps_checkpoints else None
+            pending = [Trial(CONFIRMATION, promising.values, self._setting.fit.epochs, parent)]
             self._work(lambda: pending.pop() if pending else None)
         return learnt(self._trials, self._config, self._judge, self._elapsed(), ended_by)
 
@@ -171,7 +169,7 @@ class _Search:
             return None
         past = [scores_by_epoch(each, self._judge) for each in self._trials.values() if each.state in SCORED]
         if self._config.early_stopping and is_poor(self._config.early_stopping, running.scores, past):
-            return "poor: below the median of the trials before"
+            return POOR
         budget = self._config.budget
         return used_up(budget, self._trials.values(), self._elapsed(), self._under_way)
 

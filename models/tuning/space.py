@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import graphlib
 import json
 import math
@@ -146,7 +147,8 @@ def check_space(space: Space, types: Mapping[str, type[pydantic.BaseModel]], val
         section, _, key = name.partition(".")
         if section not in types or key not in types[section].model_fields:
             known = [f"{s}.{k}" for s, type_ in types.items() for k in type_.model_fields if f"{s}.{k}" not in _FORBIDDEN]
-            raise ValueError(f"tuner.space.{name}: no such key. Expected one of: {', '.join(known)}.")
+            near = "".join(f" Did you mean '{x}'?" for x in difflib.get_close_matches(name, known, n=1))
+            raise ValueError(f"tuner.space.{name}: no such key.{near} Expected one of: {', '.join(known)}.")
         if name in _FORBIDDEN:
             raise ValueError(f"tuner.space.{name}: cannot be searched: {_FORBIDDEN[name]}.")
         for value in _extremes(parameter):

@@ -26,7 +26,6 @@ from pipeline.components.example_gen import read_ingest_report
 from pipeline.config import PipelineConfig
 from pipeline.local.execution import StageResult
 
-
 # A resolver's are internal: it made nothing.
 _OUTPUTS = (mlmd.Event.OUTPUT, mlmd.Event.INTERNAL_OUTPUT)
 
