@@ -1,6 +1,6 @@
 """A training in a process of its own, as tests and benchmarks of strategies start it: `python training_process.py '<json>'`.
 
-Prints, as its last line, a JSON object about what was trained; the chief, or the only process, leaves the weights in `<folder>`.
+Prints, as its last line, a JSON object about what was trained. The chief, or the only process, leaves the weights in `folder`.
 """
 
 from __future__ import annotations
