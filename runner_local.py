@@ -23,6 +23,16 @@ class Engine(str, Enum):
     beam = "beam"
 
 
+class Strategy(str, Enum):
+    """What the Trainer distributes over."""
+
+    auto = "auto"
+    one_device = "one_device"
+    mirrored = "mirrored"
+    multi_worker = "multi_worker"
+    tpu = "tpu"
+
+
 class RowFormat(str, Enum):
     """What rows to be scored are read from."""
 
@@ -56,6 +66,9 @@ def run(
     engine: Engine = typer.Option(
         Engine.columnar, help="Statistics, transform and evaluation: by blocks of rows, or as TFX does on Beam."
     ),
+    strategy: Strategy = typer.Option(Strategy.auto, help="What the Trainer runs on: see docs/training.md."),
+    cpu_devices: int = typer.Option(None, min=2, help="With --strategy mirrored: over so many logical devices of the CPU."),
+    workers: int = typer.Option(1, min=1, help="With --strategy multi_worker: processes to start on this machine."),
     jobs: int = typer.Option(None, min=1, help="Stages that may run at the same time. [default: by cores and memory]"),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json instead of tables."),
 ) -> None:
@@ -68,9 +81,15 @@ def run(
         raise typer.BadParameter("goes with none of --from, --to and --fresh.", param_hint="--only")
     if fresh and first:
         raise typer.BadParameter("runs every stage anew, so there is nothing to begin --from.", param_hint="--fresh")
+    if cpu_devices and strategy != Strategy.mirrored:
+        raise typer.BadParameter("goes with --strategy mirrored.", param_hint="--cpu-devices")
+    if workers > 1 and strategy != Strategy.multi_worker:
+        raise typer.BadParameter("goes with --strategy multi_worker.", param_hint="--workers")
     from pipeline.local import run as local
 
-    options = local.RunOptions(config, root, overrides, fresh, as_json, engine.value, jobs, only or first, only or last)
+    stages = (only or first, only or last)
+    devices = (strategy.value, cpu_devices, workers)
+    options = local.RunOptions(config, root, overrides, fresh, as_json, engine.value, jobs, *stages, *devices)
     raise typer.Exit(local.run(options, alone=True))
 
 

@@ -18,6 +18,6 @@ def leave_alone() -> None:
     rules = (
         config_lib.Convert("tf_keras.src.engine.training"),
         config_lib.DoNotConvert("tf_keras"),
-        *(config_lib.DoNotConvert(f"models.{name}") for name in ("steps", "optimizers", "in_memory", "datasets")),
+        *(config_lib.DoNotConvert(f"models.{name}") for name in ("steps", "optimizers", "in_memory", "datasets", "dealing")),
     )
     config.CONVERSION_RULES = (*rules, *config.CONVERSION_RULES)

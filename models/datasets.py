@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from models import in_memory
+from models import dealing, in_memory
 from models.autograph import leave_alone
 from preprocessing.features import EncodedFeature
 
@@ -38,13 +38,18 @@ class Examples(Protocol):
         """How many there are."""
         ...
 
-    def dataset(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+    def dataset(self, batch_size: int, shuffle_seed: int | None = None, share: dealing.Share | None = None) -> tf.data.Dataset:
         """Return as many batches as are known, of ({name: int32 or float32 (batch, width)}, label (batch, 1)).
 
         Args:
-          batch_size: examples per batch; the last one may be smaller.
+          batch_size: examples per batch of all replicas; the last one may be smaller.
           shuffle_seed: shuffle anew every epoch, in an order that this seed fixes; None keeps the order of the files.
+          share: give what a worker's replicas take of these batches in turn, with weights (part,): see models/dealing.py.
         """
+        ...
+
+    def sharding(self, num_workers: int) -> str:
+        """Return how so many workers share the examples, in words."""
         ...
 
 
@@ -52,6 +57,8 @@ class Examples(Protocol):
 MEMORY_BYTES = 256 * 2**20
 
 _BLOCK, _SHUFFLED, _MOST_OPEN_FILES = 4096, 100_000, 16
+# Workers read files of their own if none has so much more than its share: the others wait for it, but parse no others' records.
+_UNEVEN = 0.05
 
 
 def load(files: Sequence[str], spec: ExampleSpec, memory_bytes: int = MEMORY_BYTES) -> Examples:
@@ -96,12 +103,49 @@ class _Stream:
         # Reading without parsing takes a tenth of an epoch, and a loop of several steps must know how many there are.
         return int(self.records().batch(_BLOCK).reduce(np.int64(0), lambda number, block: number + tf.size(block, tf.int64)))
 
-    def dataset(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+    def dataset(self, batch_size: int, shuffle_seed: int | None = None, share: dealing.Share | None = None) -> tf.data.Dataset:
+        if share is None:
+            num_batches = -(-self.num_examples // batch_size)
+            parsed = self.parsed(self._shuffled(shuffle_seed), batch_size)
+            return parsed.apply(tf.data.experimental.assert_cardinality(num_batches))
+        if self._sharded_by_file(share.num_workers) and not share.whole_batches:
+            return self._of_own_files(batch_size, shuffle_seed, share)
+        batches = share.batches(self._shuffled(shuffle_seed).batch(batch_size), self.num_examples, batch_size)
+        return share.counted(self._parse(share.cut(batches)), self.num_examples, batch_size)
+
+    def sharding(self, num_workers: int) -> str:
+        if self._sharded_by_file(num_workers):
+            return f"by file, {len(self.files)} files"
+        return f"by record, for {len(self.files)} file(s) cannot be dealt out evenly" if num_workers > 1 else "by record"
+
+    def _sharded_by_file(self, num_workers: int) -> bool:
+        """Return whether each worker reads only files of its own: where none would have much more to do than others."""
+        if num_workers == 1 or len(self.files) < num_workers:
+            return False
+        most = max(sum(self._counts[worker::num_workers]) for worker in range(num_workers))
+        return most * num_workers <= self.num_examples * (1 + _UNEVEN)
+
+    @functools.cached_property
+    def _counts(self) -> list[int]:
+        return [_Stream((file,), self.spec).num_examples for file in self.files]
+
+    def _of_own_files(self, batch_size: int, shuffle_seed: int | None, share: dealing.Share) -> tf.data.Dataset:
+        """Return what the replicas of a worker take of its own files, with empty parts where others have more examples."""
+        counts = [sum(self._counts[worker :: share.num_workers]) for worker in range(share.num_workers)]
+        size = batch_size // share.num_workers
+        num_steps = max(-(-count // size) for count in counts)
+        totals = [sum(min(size, max(0, count - step * size)) for count in counts) for step in range(num_steps)]
+        own = _Stream(self.files[share.worker :: share.num_workers], self.spec)
+        none = tf.data.Dataset.from_tensors(tf.constant([], tf.string)).repeat(num_steps - -(-counts[share.worker] // size))
+        batches = own._shuffled(shuffle_seed).batch(size).concatenate(none)
+        parts = share.cut_own(batches, tf.data.Dataset.from_tensor_slices(tf.constant(totals, tf.int32)))
+        return self._parse(parts).apply(tf.data.experimental.assert_cardinality(num_steps * share.replicas))
+
+    def _shuffled(self, shuffle_seed: int | None) -> tf.data.Dataset:
         records = self.records(shuffle_seed)
-        if shuffle_seed is not None:
-            records = records.shuffle(_SHUFFLED, seed=shuffle_seed, reshuffle_each_iteration=True)
-        num_batches = -(-self.num_examples // batch_size)
-        return self.parsed(records, batch_size).apply(tf.data.experimental.assert_cardinality(num_batches))
+        if shuffle_seed is None:
+            return records
+        return records.shuffle(_SHUFFLED, seed=shuffle_seed, reshuffle_each_iteration=True)
 
     def records(self, shuffle_seed: int | None = None) -> tf.data.Dataset:
         compression = "GZIP" if self.files[0].endswith(".gz") else None
@@ -117,9 +161,12 @@ class _Stream:
         )
 
     def parsed(self, records: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        return in_memory.sharded_by_example(self._parse(records.batch(batch_size)))
+
+    def _parse(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         # Parsing a whole batch is vectorized.
-        batches = records.batch(batch_size).map(_parser(self.spec), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return in_memory.sharded_by_example(batches.prefetch(tf.data.AUTOTUNE))
+        parsed = batches.map(_parser(self.spec), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return parsed.prefetch(tf.data.AUTOTUNE)
 
 
 def serialized(files: Sequence[str], batch_size: int) -> tf.data.Dataset:
@@ -132,10 +179,10 @@ def _parser(spec: ExampleSpec):
     parsed = {f.name: tf.io.FixedLenFeature([f.width], tf.int64 if f.num_ids else tf.float32) for f in spec.features}
     parsed[spec.label] = tf.io.FixedLenFeature([1], spec.label_dtype)
 
-    def parse(records: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def parse(records: tf.Tensor, *weights: tf.Tensor) -> tuple:
         tensors = tf.io.parse_example(records, parsed)
         label = tensors.pop(spec.label)
-        return {name: tf.cast(x, tf.int32) if x.dtype == tf.int64 else x for name, x in tensors.items()}, label
+        return {name: tf.cast(x, tf.int32) if x.dtype == tf.int64 else x for name, x in tensors.items()}, label, *weights
 
     return parse
 

@@ -10,8 +10,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from models import datasets, training
+from models import datasets, dealing, distribution, precision, training
 from models.heads import Head
+from models.scaling import scaled
 from preprocessing.features import EncodedFeature
 
 
@@ -56,10 +57,29 @@ class Experiment:
         Raises:
           ValueError: the loss is not a number, with what to try.
         """
-        training.make_deterministic(self.fit.seed)
+        training.make_deterministic(self.fit.seed, self.fit.deterministic)
+        with precision.policy(self.fit.precision), strategy.scope():
+            model = self._build()
+        with distribution.losing_workers(strategy):
+            batches = self._batches(examples, strategy)
+            history = training.fit(model, self.head.loss, batches, evaluation, self.fit, callbacks, last_epoch)
+        return self._plain(model), history
+
+    def _build(self) -> keras.Model:
         task = importlib.import_module(self.model_module)
-        with strategy.scope():
-            model = task.build(task.Config.model_validate(self.model), self.features, self.head)
-        batches = examples.dataset(self.fit.batch_size, shuffle_seed=self.fit.seed)
-        history = training.fit(model, self.head.loss, batches, evaluation, self.fit, callbacks, last_epoch)
-        return model, history
+        return task.build(task.Config.model_validate(self.model), self.features, self.head)
+
+    def _batches(self, examples: datasets.Examples, strategy: tf.distribute.Strategy) -> training.Batches:
+        """Return the batches of an epoch, dealt out where there are several replicas."""
+        size = scaled(self.fit, strategy.num_replicas_in_sync).global_batch_size
+        if strategy.num_replicas_in_sync == 1:
+            return examples.dataset(size, shuffle_seed=self.fit.seed)
+        return dealing.Dealt(strategy, lambda share: examples.dataset(size, self.fit.seed, share))
+
+    def _plain(self, model: keras.Model) -> keras.Model:
+        """Return a model of one device in float32 with the same weights: what servers load and compression goes on with."""
+        if model.distribute_strategy.num_replicas_in_sync == 1 and self.fit.precision == "float32":
+            return model
+        plain = self._build()
+        plain.set_weights(model.get_weights())
+        return plain

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from models import dealing
+
 _AHEAD = 4  # batches that are cut while others are computed with
 _ALIGNMENT = 64  # bytes, of what TensorFlow's kernels take
 
@@ -46,12 +48,13 @@ class Split:
         """How many there are."""
         return len(self.labels)
 
-    def dataset(self, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+    def dataset(self, batch_size: int, shuffle_seed: int | None = None, share: dealing.Share | None = None) -> tf.data.Dataset:
         """Return batches of ({name: (batch, width)}, label (batch, 1)); the last one may be smaller.
 
         Args:
           batch_size: examples per batch.
           shuffle_seed: a new order every epoch, which this seed fixes; None keeps the order.
+          share: give what a worker takes of them, each with its weights (part,).
         """
         number = self.num_examples
         if shuffle_seed is None:
@@ -65,21 +68,28 @@ class Split:
         # There is nothing to tune, and measuring takes longer than cutting a batch.
         options = tf.data.Options()
         options.autotune.enabled = False
+        if share:
+            parts = share.cut(share.batches(batches, number, batch_size)).map(self._cutter())
+            return share.counted(parts, number, batch_size).prefetch(_AHEAD).with_options(options)
         return sharded_by_example(batches.map(self._cutter()).prefetch(_AHEAD)).with_options(options)
+
+    def sharding(self, num_workers: int) -> str:
+        """Return how workers share the examples, in words."""
+        return "by position, in memory"
 
     @functools.cached_property
     def _tensors(self) -> tuple[list[tf.Tensor], tf.Tensor]:
         with tf.device("/CPU:0"):
             return [_tensor(block.values) for block in self.blocks], _tensor(self.labels)
 
-    def _cutter(self) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
+    def _cutter(self) -> Callable[..., tuple]:
         columns, labels = self._tensors
 
-        def cut(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        def cut(positions: tf.Tensor, *weights: tf.Tensor) -> tuple:
             features: dict[str, tf.Tensor] = {}
             for block, values in zip(self.blocks, columns, strict=True):
                 features.update(zip(block.names, tf.split(tf.gather(values, positions), block.widths, axis=1), strict=True))
-            return features, tf.gather(labels, positions)
+            return features, tf.gather(labels, positions), *weights
 
         return cut
 

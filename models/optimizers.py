@@ -14,6 +14,23 @@ import tf_keras as keras
 class _Fused(keras.optimizers.Optimizer):
     """Replaces how gradients are applied; state, configuration and checkpoints stay those of the Keras class beside it."""
 
+    _warmup: tuple[int, float] | None = None
+
+    def warm_up(self, num_steps: int, first: float) -> None:
+        """Let the rate rise along a line for so many steps, from its `first`th part in the first step (Goyal et al. 2017).
+
+        Beside `learning_rate`, which schedules and callbacks go on to set. No part of the configuration: a saved optimizer goes
+        on without.
+        """
+        self._warmup = (max(num_steps, 1), first)
+
+    def _warmed(self, rate: tf.Tensor) -> tf.Tensor:
+        if self._warmup is None:
+            return rate
+        num_steps, first = self._warmup
+        done = tf.minimum(tf.cast(self.iterations + 1, tf.float32) / num_steps, 1.0)
+        return rate * (first + (1.0 - first) * done)
+
     def aggregate_gradients(self, grads_and_vars: list) -> list:
         """Add up the replicas' gradients, each of its variable's shape."""
         if self._needs_keras():
@@ -29,7 +46,7 @@ class _Fused(keras.optimizers.Optimizer):
         if self._needs_keras():
             return super()._distributed_apply_gradients_fn(distribution, grads_and_vars, **kwargs)
         step = tf.cast(self.iterations + 1, tf.float32)
-        rate = tf.convert_to_tensor(self.learning_rate)
+        rate = self._warmed(tf.convert_to_tensor(self.learning_rate))
         scalars = (rate, tf.pow(self.beta_1, step), tf.pow(self.beta_2, step))
         for gradient, variable in grads_and_vars:
             distribution.extended.update(variable, self._update, args=(gradient, scalars), group=False)

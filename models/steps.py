@@ -6,7 +6,8 @@ with AutoGraph. For a small network both take longer than the first epochs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 import tf_keras as keras
@@ -24,6 +25,19 @@ def prepare(model: keras.Model) -> None:
         model.optimizer.build(model.trainable_variables)
     model.train_function = _function(model, model.train_step, model._train_counter)
     model.test_function = _function(model, model.test_step, model._test_counter)
+
+
+@contextlib.contextmanager
+def beginning_at(model: keras.Model, step: int) -> Iterator[None]:
+    """Have `fit` begin its first epoch at a step, of those whose batches it is given only the rest of."""
+    if not step:
+        yield
+        return
+    model._maybe_load_initial_counters_from_ckpt = lambda steps_per_epoch, initial_epoch: (initial_epoch, step)
+    try:
+        yield
+    finally:
+        del model._maybe_load_initial_counters_from_ckpt
 
 
 def _function(model: keras.Model, step: Step, counter: tf.Variable) -> Callable:

@@ -5,64 +5,32 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, TypeAlias
 
-import pydantic
 import tensorflow as tf
 import tf_keras as keras
 
-from models import steps
+from models import dealing, precision, steps
 from models.autograph import leave_alone
-from models.tuning.space import Float, Parameter
+from models.fit_config import FitConfig
+from models.scaling import Scale, scaled
 
+Batches: TypeAlias = Any  # a tf.data.Dataset or a dealing.Dealt, which has what is asked of one here
 _MOST_STEPS = 32  # per call of the training step: what a call costs is no longer seen beside so many
 
 
-class FitConfig(pydantic.BaseModel):
-    """How a model is trained."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = pydantic.Field(1, ge=0, description="Same data, config and seed give the same metrics.")
-    epochs: int = pydantic.Field(30, ge=1, description="Upper bound; early stopping usually ends sooner.")
-    batch_size: int = pydantic.Field(256, ge=1, description="Global batch, over all replicas.")
-    optimizer: Literal["adam", "adamw"] = "adamw"
-    learning_rate: float = pydantic.Field(2e-3, gt=0)
-    weight_decay: float = pydantic.Field(1e-4, ge=0, description="For adamw.")
-    early_stopping_patience: int | None = pydantic.Field(
-        4,
-        ge=1,
-        description="Epochs without a better eval loss before stopping; null: all epochs, and the last weights are kept.",
-    )
-    learning_rate_schedule: Literal["plateau", "cosine"] = pydantic.Field(
-        "plateau", description="plateau: drops when the eval loss does; cosine: falls to 0 over all epochs."
-    )
-    steps_per_execution: pydantic.PositiveInt | Literal["auto"] = pydantic.Field(
-        "auto",
-        description="Batches per call of the training step. auto: up to 32, but 1 where a callback looks at every batch or "
-        "nobody knows how many batches there are.",
-    )
-    jit_compile: bool = pydantic.Field(False, description="Compile the training step with XLA; pays on accelerators.")
-    reduce_lr_patience: int = pydantic.Field(1, ge=1, description="plateau: epochs without a better eval loss before a drop.")
-    reduce_lr_factor: float = pydantic.Field(0.3, gt=0, lt=1, description="plateau: what the rate is multiplied by.")
-
-
-def search_space(config: FitConfig) -> dict[str, Parameter]:
-    """Return what a search changes unless the config says otherwise: {key: parameter}."""
-    return {"learning_rate": Float(min=config.learning_rate / 10, max=config.learning_rate * 10, scale="log")}
-
-
-def make_deterministic(seed: int) -> None:
-    """Fix the seeds of Python, NumPy and TensorFlow, and choose deterministic kernels."""
+def make_deterministic(seed: int, kernels: bool = True) -> None:
+    """Fix the seeds of Python, NumPy and TensorFlow, and choose deterministic kernels unless told otherwise."""
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    if kernels:
+        tf.config.experimental.enable_op_determinism()
 
 
 def fit(
     model: keras.Model,
     loss: keras.losses.Loss,
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
+    train: Batches,
+    evaluation: Batches,
     config: FitConfig,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     last_epoch: int | None = None,
@@ -72,9 +40,9 @@ def fit(
     Args:
       model: from features to what the loss takes; its own distribution strategy is used.
       loss: of the label and the model's output.
-      train: batches of (features, label), shuffled.
-      evaluation: batches of (features, label).
-      config: how.
+      train: batches of (features, label), shuffled, of all replicas together, or what was dealt out to the replicas already.
+      evaluation: batches of (features, label), likewise.
+      config: how; the learning rate is scaled with the number of replicas as it says.
       callbacks: beside the config's own: TensorBoard, Checkpoints, or what a technique needs.
       last_epoch: stop after so many epochs of `config.epochs`, which the schedules still count on.
 
@@ -82,16 +50,21 @@ def fit(
       The losses by epoch.
 
     Raises:
-      ValueError: the loss is not a number, with what to try.
+      ValueError: the loss is not a number, or XLA cannot compile for these devices, with what to try.
     """
     leave_alone()
+    strategy = model.distribute_strategy
+    _check_supported(config, strategy)
+    scale = scaled(config, strategy.num_replicas_in_sync)
+    config = config.model_copy(update={"learning_rate": scale.learning_rate})
     steps_per_execution = _steps_per_execution(config, (train, evaluation), callbacks)
-    if steps_per_execution > 1:
+    if steps_per_execution > 1 or scale.replicas > 1 or scale.warmup_epochs:
         train, evaluation = _counted(train), _counted(evaluation)
-    with model.distribute_strategy.scope():
-        model.compile(
-            optimizer=_optimizer(config), loss=loss, steps_per_execution=steps_per_execution, jit_compile=config.jit_compile
-        )
+    if scale.replicas > 1:
+        train, evaluation = _dealt(train, strategy, weighted=True), _dealt(evaluation, strategy, weighted=False)
+    with strategy.scope():
+        optimizer = _optimizer(config, scale, int(train.cardinality()))
+        model.compile(optimizer, loss, steps_per_execution=steps_per_execution, jit_compile=config.jit_compile)
     steps.prepare(model)
     history = _train(model, train, evaluation, config, callbacks, min(last_epoch or config.epochs, config.epochs))
     model._steps_per_execution.assign(1)  # for whoever predicts with it: a batch is no iterator of several
@@ -101,23 +74,23 @@ def fit(
 
 def _train(
     model: keras.Model,
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
+    train: Batches,
+    evaluation: Batches,
     config: FitConfig,
     callbacks: Sequence[keras.callbacks.Callback],
     epochs: int,
 ) -> keras.callbacks.History:
-    """Run the epochs that no checkpoint says are done."""
+    """Run the epochs, and in the first of them the steps, that no checkpoint says are done."""
     from models import randomness  # its classes derive from those of Keras, and a config is read without them
 
     train, steps_per_epoch = _endless(train)
     evaluation, validation_steps = _endless(evaluation)
     own = _callbacks(config)
-    done = _begin_after(callbacks, own, epochs)
-    with randomness.by_step(model, config.seed):
+    done, done_steps = _begin_after(callbacks, own, epochs)
+    with randomness.by_step(model, config.seed), steps.beginning_at(model, done_steps):
         return model.fit(
-            _after(train, steps_per_epoch, done),
-            validation_data=evaluation,
+            _for_keras(_after(train, steps_per_epoch, done, done_steps)),
+            validation_data=_for_keras(evaluation),
             steps_per_epoch=steps_per_epoch,
             validation_steps=validation_steps,
             initial_epoch=done,
@@ -125,6 +98,26 @@ def _train(
             callbacks=[*own, *callbacks],
             verbose=2,
         )
+
+
+def _check_supported(config: FitConfig, strategy: tf.distribute.Strategy) -> None:
+    # On a CPU XLA knows no way to add up the gradients of replicas.
+    mirrored = isinstance(strategy, (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy))
+    if config.jit_compile and mirrored and "GPU" not in strategy.extended.worker_devices[0]:
+        raise ValueError(
+            f"`fit.jit_compile` with {strategy.num_replicas_in_sync} replicas needs GPUs or a TPU, found devices of the CPU. "
+            "Set `fit.jit_compile: false`, or train on one device."
+        )
+    if config.precision == "mixed_float16" and isinstance(strategy, tf.distribute.TPUStrategy):
+        raise ValueError("`fit.precision: mixed_float16` is for GPUs, found a TPU. Use `mixed_bfloat16`.")
+
+
+def _dealt(batches: Batches, strategy: tf.distribute.Strategy, weighted: bool) -> Batches:
+    return dealing.deal(batches, strategy, weighted) if isinstance(batches, tf.data.Dataset) else batches
+
+
+def _for_keras(batches: Batches) -> Any:
+    return batches.distributed() if isinstance(batches, dealing.Dealt) else batches
 
 
 def _check(history: keras.callbacks.History, config: FitConfig) -> None:
@@ -141,46 +134,53 @@ def _check(history: keras.callbacks.History, config: FitConfig) -> None:
         )
 
 
-def _steps_per_execution(
-    config: FitConfig, data: Sequence[tf.data.Dataset], callbacks: Sequence[keras.callbacks.Callback]
-) -> int:
+def _steps_per_execution(config: FitConfig, data: Sequence[Batches], callbacks: Sequence[keras.callbacks.Callback]) -> int:
     if config.steps_per_execution != "auto":
         return config.steps_per_execution
     sizes = [int(dataset.cardinality()) for dataset in data]
-    if min(sizes) < 1 or any(callback._implements_train_batch_hooks() for callback in callbacks):
+    if min(sizes) < 1 or any(_looks_at_every_batch(callback) for callback in callbacks):
         return 1
-    return min(_MOST_STEPS, sizes[0])
+    return min(_MOST_STEPS, sizes[0], config.checkpoint_steps or _MOST_STEPS)
 
 
-def _endless(dataset: tf.data.Dataset) -> tuple[tf.data.Dataset, int | None]:
+def _looks_at_every_batch(callback: keras.callbacks.Callback) -> bool:
+    from models.checkpoints import Checkpoints
+
+    return callback._implements_train_batch_hooks() and not isinstance(callback, Checkpoints)
+
+
+def _endless(dataset: Batches) -> tuple[Batches, int | None]:
     """Return all epochs as one dataset, and the batches of one: Keras makes two iterators an epoch of one that ends."""
     num_batches = int(dataset.cardinality())
     return (dataset.repeat(), num_batches) if num_batches > 0 else (dataset, None)
 
 
-def _begin_after(callbacks: Sequence[keras.callbacks.Callback], own: Sequence[keras.callbacks.Callback], epochs: int) -> int:
-    """Return how many epochs need not be trained, as a checkpoint says: all, if early stopping had ended it."""
+def _begin_after(
+    callbacks: Sequence[keras.callbacks.Callback], own: Sequence[keras.callbacks.Callback], epochs: int
+) -> tuple[int, int]:
+    """Return how many epochs, and steps of the next, need not be trained, as a checkpoint says: all, if early stopping did."""
     from models.checkpoints import Checkpoints
 
-    done = 0
+    done = 0, 0
     for checkpoints in (callback for callback in callbacks if isinstance(callback, Checkpoints)):
         checkpoints.beside(own)
-        if checkpoints.restored:
-            done = epochs if checkpoints.restored.stopped else checkpoints.restored.epochs
+        if saved := checkpoints.restored:
+            done = (epochs, 0) if saved.stopped else (saved.epochs, saved.steps)
     return done
 
 
-def _after(dataset: tf.data.Dataset, steps_per_epoch: int | None, epochs: int) -> tf.data.Dataset:
-    """Return what a dataset gives after some epochs: their batches are made and dropped, for the order to be the same."""
+def _after(dataset: Batches, steps_per_epoch: int | None, epochs: int, num_steps: int = 0) -> Batches:
+    """Return what a dataset gives after some epochs and steps: they are made and dropped, for the order to be the same."""
     if steps_per_epoch:
-        return dataset.skip(epochs * steps_per_epoch) if epochs else dataset
+        done = epochs * steps_per_epoch + num_steps
+        return dataset.skip(done) if done else dataset
     for _ in range(epochs):
         for _ in dataset:
             pass
     return dataset
 
 
-def _counted(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def _counted(dataset: Batches) -> Batches:
     """Return a dataset that knows how many batches it has, as Keras asks for to run several at once."""
     if dataset.cardinality() >= 0:
         return dataset
@@ -209,12 +209,16 @@ def tensorboard(log_dir: str) -> keras.callbacks.Callback:
     return keras.callbacks.TensorBoard(os.path.join(log_dir, "tensorboard"), write_graph=False)
 
 
-def _optimizer(config: FitConfig) -> keras.optimizers.Optimizer:
+def _optimizer(config: FitConfig, scale: Scale, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     from models import optimizers
 
     if config.optimizer == "adamw":
-        return optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-    return optimizers.Adam(config.learning_rate)
+        optimizer = optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+    else:
+        optimizer = optimizers.Adam(config.learning_rate)
+    if scale.warmup_epochs:
+        optimizer.warm_up(round(scale.warmup_epochs * steps_per_epoch), scale.first_learning_rate / scale.learning_rate)
+    return precision.with_loss_scaling(optimizer, config.precision)
 
 
 def _is_finite(loss: float) -> bool:

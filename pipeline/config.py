@@ -11,8 +11,8 @@ import pydantic
 
 from models.compression.config import CompressionConfig
 from models.compression.distillation import Distill
+from models.fit_config import FitConfig, search_space
 from models.metrics import METRICS
-from models.training import FitConfig, search_space
 from models.tuning.config import TunerConfig, check_objective
 from models.tuning.space import Parameter, check_space
 from pipeline.config_files import override_value, read_yaml, suggest, validate

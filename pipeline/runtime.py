@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
-from models.distribution import Kind
+from models.distribution import Devices, Kind
 from pipeline.withdrawn import Withdrawal
 
 Engine: TypeAlias = Literal["columnar", "beam"]
@@ -20,6 +20,14 @@ class Runtime(Protocol):
     @property
     def strategy(self) -> Kind:
         """The tf.distribute strategy of the Trainer."""
+
+    @property
+    def devices(self) -> Devices:
+        """What that strategy runs on, where the machine does not say it."""
+
+    @property
+    def workers(self) -> int:
+        """How many processes of one machine the Trainer starts for a strategy of several workers; 1: the machines are."""
 
     @property
     def engine(self) -> Engine:

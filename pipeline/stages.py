@@ -42,6 +42,7 @@ from pipeline.components.schema import CuratedSchema
 from pipeline.components.schema_gen import InferredSchema
 from pipeline.components.standard import ExampleValidator, Trainer
 from pipeline.components.statistics_gen import ColumnarStatisticsGen
+from pipeline.components.trainer_executor import WORKERS
 from pipeline.components.transform import ColumnarTransform, ColumnarTransformSettings
 from pipeline.config import PipelineConfig
 from pipeline.data_config import BigQueryData, FileData
@@ -184,7 +185,8 @@ def train(transformed: BaseComponent, tuned: Tuned, config: PipelineConfig, runt
         run_fn=_dotted(training, training.run_fn),
         examples=transformed.outputs["transformed_examples"],
         transform_graph=transformed.outputs["transform_graph"],
-        custom_config=_custom(settings, training, TASKS[config.task].model),
+        custom_config=_custom(settings, training, TASKS[config.task].model)
+        | ({WORKERS: runtime.workers} if runtime.workers > 1 else {}),
         train_splits=[TRAIN],
         eval_splits=[EVAL],
         hyperparameters=tuned.hyperparameters,
@@ -269,6 +271,7 @@ def _train_settings(config: PipelineConfig, runtime: Runtime) -> dict[str, Any]:
         "fit": config.fit,
         "metrics": config.metrics,
         "strategy": runtime.strategy,
+        "devices": runtime.devices,
     }
 
 

@@ -86,5 +86,9 @@ class Trainer:
             "learning_rate_schedule": "cosine",
             # Best by eval loss would be the weights of before a schedule has ended.
             "early_stopping_patience": None,
+            # Edge models are small, and what is compressed is in float32 whatever it was trained in.
+            "precision": "float32",
+            "warmup_epochs": None,
+            "checkpoint_steps": None,
         }
         return self.fit.model_copy(update=changes)

@@ -52,7 +52,7 @@ def perform(job: Job, plan: Plan, announce: Announce) -> None:
     Raises:
       ValueError: the technique cannot do what was asked, or did nothing.
     """
-    training.make_deterministic(plan.problem.fit.seed)
+    training.make_deterministic(plan.problem.fit.seed, plan.problem.fit.deterministic)
     os.makedirs(plan.path(job.name))
     if isinstance(job, StepJob):
         _perform_step(job, plan, announce)

@@ -162,7 +162,7 @@ class Runner:
     def _checkpoints(self, request: Request) -> Sequence[keras.callbacks.Callback]:
         if not self._setting.keeps_checkpoints:
             return []
-        from models.checkpoints import Checkpoints
+        from models.checkpoints import Checkpoints, Policy
 
         # From the parent's, whatever an attempt that was killed has left: it ends the same.
         if tf.io.gfile.exists(request.folder):
@@ -171,7 +171,7 @@ class Runner:
             tf.io.gfile.makedirs(request.folder)
             for name in tf.io.gfile.listdir(request.parent_folder):
                 tf.io.gfile.copy(f"{request.parent_folder}/{name}", f"{request.folder}/{name}")
-        return [Checkpoints(request.folder, keep_last=True)]
+        return [Checkpoints(request.folder, Policy(keep_last=True))]
 
 
 class _Measure:

@@ -5,9 +5,12 @@ TFX's executor imports TFXIO, and Beam with that, for a data accessor which nobo
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +21,11 @@ from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
+from models.cluster import is_chief
 from pipeline.artifacts import HYPERPARAMETERS_FILE, going_on_folder
+from pipeline.components.trainer_workers import run_workers
+
+WORKERS = "workers"  # in custom_config: how many processes of this machine train
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Executor(base_executor.BaseExecutor):
         """Train.
 
         Raises:
-          RuntimeError: the function left no model.
+          RuntimeError: the function left no model, or a worker of this machine failed.
         """
         train, evaluation = trainer_pb2.TrainArgs(), trainer_pb2.EvalArgs()
         proto_utils.json_to_proto(exec_properties["train_args"], train)
@@ -69,10 +76,31 @@ class Executor(base_executor.BaseExecutor):
             json_utils.loads(exec_properties["custom_config"]),
             _hyperparameters(input_dict.get("hyperparameters")),
         )
-        module, _, function = exec_properties["run_fn"].rpartition(".")
-        getattr(importlib.import_module(module), function)(args)
-        if not fileio.exists(args.serving_model_dir):
-            raise RuntimeError(f"{exec_properties['run_fn']} left no model in {args.serving_model_dir}.")
+        train = functools.partial(_train, exec_properties["run_fn"], args)
+        workers = args.custom_config.get(WORKERS, 1)
+        if workers > 1:
+            run_workers(train, workers)
+        else:
+            train()
+
+
+def _train(run_fn: str, args: FnArgs) -> None:
+    """Call a `run_fn` in this process, for what it writes to stay only if it is the chief's, or there is but one process.
+
+    Raises:
+      RuntimeError: the function left no model.
+    """
+    module, _, function = run_fn.rpartition(".")
+    call = getattr(importlib.import_module(module), function)
+    if not is_chief():
+        # Of several workers that write the same files none may find half of another's; see tensorflow/tensorflow#38635.
+        with tempfile.TemporaryDirectory(prefix="worker-") as scratch:
+            model = path_utils.serving_model_dir(os.path.join(scratch, "model"))
+            call(dataclasses.replace(args, serving_model_dir=model, model_run_dir=os.path.join(scratch, "run")))
+        return
+    call(args)
+    if not fileio.exists(args.serving_model_dir):
+        raise RuntimeError(f"{run_fn} left no model in {args.serving_model_dir}.")
 
 
 def _hyperparameters(artifacts: list[Any] | None) -> dict[str, Any] | None:

@@ -19,9 +19,11 @@ import tensorflow_transform as tft
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
-from models import datasets, distribution, linear, metrics, training
+from models import datasets, dealing, distribution, linear, metrics, training
+from models.cluster import is_chief
 from models.experiment import Experiment
 from models.heads import Head
+from models.scaling import scaled
 from models.tuning.space import apply
 from pipeline.artifacts import keras_model_path, training_report_path
 from pipeline.progress import announce
@@ -48,6 +50,7 @@ class TrainSettings(pydantic.BaseModel):
     fit: training.FitConfig
     metrics: tuple[str, ...]
     strategy: distribution.Kind
+    devices: distribution.Devices = distribution.Devices()
 
     def tuned(self, hyperparameters: dict[str, Any] | None) -> TrainSettings:
         """Return the settings with what a search found: best_hyperparameters.txt, {"config_values": {place: value}}.
@@ -104,7 +107,7 @@ def run_fn(fn_args: FnArgs) -> None:
     spec = settings.example_spec(transform)
 
     seconds = _Seconds()
-    strategy, reason = distribution.choose(settings.strategy)
+    strategy, reason = distribution.choose(settings.strategy, settings.devices)
     with seconds.of("read"):
         examples = datasets.load(_glob(fn_args.train_files), spec)
         evaluation = datasets.read(_glob(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
@@ -113,14 +116,15 @@ def run_fn(fn_args: FnArgs) -> None:
     with ThreadPoolExecutor(1, "baseline") as beside:
         waiting = beside.submit(_fit_baseline, examples, evaluation, head, spec, settings, seconds)
         with seconds.of("fit"):
-            checkpoints = _checkpoints(fn_args, strategy)
+            checkpoints = _checkpoints(fn_args, strategy, settings.fit)
+            scale = _scale(reason, strategy, examples, settings.fit)
             callbacks = [training.tensorboard(fn_args.model_run_dir), checkpoints]
             model, history = settings.experiment(spec, head).train(examples, evaluation, strategy, callbacks)
         baseline = waiting.result()
     with seconds.of("export"):
         _export(model, transform, settings, fn_args.serving_model_dir)
     report = {
-        "strategy": reason,
+        **scale,
         "model": settings.model,
         "fit": settings.fit.model_dump(mode="json"),
         **_course(history),
@@ -131,16 +135,37 @@ def run_fn(fn_args: FnArgs) -> None:
     io_utils.write_string_file(training_report_path(_model_uri(fn_args.serving_model_dir)), json.dumps(report, indent=1))
 
 
-def _checkpoints(fn_args: FnArgs, strategy: tf.distribute.Strategy) -> Checkpoints:
+def _scale(
+    reason: str, strategy: tf.distribute.Strategy, examples: datasets.Examples, fit: training.FitConfig
+) -> dict[str, Any]:
+    """Say what the training runs on, and how large its steps are; return that for the report."""
+    scale = scaled(fit, strategy.num_replicas_in_sync)
+    share = dealing.share_of(strategy, 0)
+    left_out = examples.num_examples % scale.global_batch_size if share.whole_batches else 0
+    announce(f"strategy {reason}: {scale}")
+    if left_out:
+        announce(f"leaves {left_out} of {examples.num_examples} examples out of each epoch: a TPU takes whole batches only")
+    return {
+        "strategy": reason,
+        **scale.report(),
+        "precision": fit.precision,
+        "sharding": examples.sharding(share.num_workers),
+        "examples_left_out": left_out,
+    }
+
+
+def _checkpoints(fn_args: FnArgs, strategy: tf.distribute.Strategy, fit: training.FitConfig) -> Checkpoints:
     """Return what saves the training and restores an interrupted one."""
-    from models.checkpoints import Checkpoints  # not at the top: derives from Keras's classes
+    from models.checkpoints import Checkpoints, Policy  # not at the top: derives from Keras's classes
 
     # With other devices the numbers would be other ones.
-    devices = f"{strategy.num_replicas_in_sync}-{len(tf.config.list_physical_devices('GPU'))}"
+    workers, gpus = dealing.share_of(strategy, 0).num_workers, len(tf.config.list_physical_devices("GPU"))
     folder = getattr(fn_args, "checkpoint_dir", os.path.join(fn_args.model_run_dir, "checkpoints"))  # TFX has none
-    checkpoints = Checkpoints(os.path.join(folder, devices))
-    if checkpoints.restored_epochs:
-        announce(f"goes on after epoch {checkpoints.restored_epochs} of an interrupted training")
+    policy = Policy(fit.checkpoint_minutes, fit.checkpoint_steps, writes=is_chief())
+    checkpoints = Checkpoints(os.path.join(folder, f"{strategy.num_replicas_in_sync}-{workers}-{gpus}"), policy)
+    if saved := checkpoints.restored:
+        within = f" and {saved.steps} steps" if saved.steps else ""
+        announce(f"goes on after epoch {saved.epochs}{within} of an interrupted training")
     return checkpoints
 
 
@@ -152,6 +177,7 @@ def _pace(
     return {
         "examples": num_examples,
         "resumed_after_epochs": checkpoints.restored_epochs,
+        "resumed_after_steps": checkpoints.restored.steps if checkpoints.restored else 0,
         "examples_per_second": round(num_examples * num_epochs / seconds.by_part["fit"], 1),
         "seconds": {part: round(value, 2) for part, value in seconds.by_part.items()},
     }

@@ -39,6 +39,7 @@ from pipeline.local.stage_processes import StageProcesses
 from pipeline.local.store import back_up, restore_if_damaged
 
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TensorFlow or TFX
+    from models.distribution import Kind
     from pipeline.config import PipelineConfig
     from pipeline.local.execution import CompiledPipeline
     from pipeline.local.screen import Screen
@@ -65,6 +66,9 @@ class RunOptions:
     jobs: int | None = None
     first: str | None = None
     last: str | None = None
+    strategy: Kind = "auto"
+    cpu_devices: int | None = None
+    workers: int = 1
 
 
 def run(options: RunOptions, processes: StageProcesses | None = None, alone: bool = False) -> int:
@@ -211,11 +215,14 @@ class _Run:
             logging.warning("%s", error)
 
     def _compile(self, config: PipelineConfig, root: Path, run_id: str) -> CompiledPipeline:
+        from models.distribution import Devices
         from pipeline.graph import build_pipeline
         from pipeline.local.execution import CompiledPipeline
         from pipeline.local.runtime import LocalRuntime
 
-        graph = build_pipeline(config, LocalRuntime(root, engine=self._options.engine))
+        options = self._options
+        devices = Devices(cpu_devices=options.cpu_devices)
+        graph = build_pipeline(config, LocalRuntime(root, options.strategy, devices, options.workers, options.engine))
         log = run_folder(root, run_id) / LOG_FILE
         return CompiledPipeline(graph, run_id, self._processes, str(log), str(root / STAGES_LOCK_FILE))
 

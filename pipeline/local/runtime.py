@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 
-from models.distribution import Kind
+from models.distribution import Devices, Kind
 from pipeline.artifacts import HYPERPARAMETERS_FILE, TUNER
 from pipeline.ingest.source import resolve_package
 from pipeline.local.run_folder import ARTIFACTS_FOLDER, METADATA_FILE, PUSHED_FOLDER
@@ -29,11 +29,15 @@ class LocalRuntime:
     Attributes:
       root: holds artifacts, metadata and pushed models.
       strategy: the tf.distribute strategy of the Trainer.
+      devices: what that strategy runs on, where the machine does not say it.
+      workers: processes that the Trainer starts for `multi_worker`; 1: TF_CONFIG names others.
       engine: what statistics, transform and evaluation run on.
     """
 
     root: Path
     strategy: Kind = "auto"
+    devices: Devices = field(default_factory=Devices)
+    workers: int = 1
     engine: Engine = "columnar"
 
     def push_folder(self, name: str) -> str:

@@ -10,7 +10,7 @@ import pydantic
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
-from models.distribution import Kind
+from models.distribution import Devices, Kind
 from pipeline.config_files import read_yaml, validate
 from pipeline.errors import ConfigError
 from pipeline.ingest.source import PACKAGE_SCHEME, resolve_package
@@ -44,7 +44,8 @@ class VertexRuntime(pydantic.BaseModel):
         "/opt/venv/lib/python3.10/site-packages", description="Where the image keeps its packages."
     )
     service_account: str | None = None
-    strategy: Kind = "auto"
+    strategy: Kind = pydantic.Field("auto", description="The tf.distribute strategy of the Trainer: see docs/training.md.")
+    devices: Devices = pydantic.Field(Devices(), description="What that strategy runs on.")
     dataflow: Dataflow | None = pydantic.Field(None, description="Default: Beam stages run inside their own container.")
 
     @pydantic.field_validator("image")
@@ -59,6 +60,10 @@ class VertexRuntime(pydantic.BaseModel):
 
     def newest_version(self, kind: str) -> int:
         return 0
+
+    @property
+    def workers(self) -> int:
+        return 1  # machines are the workers there
 
     @property
     def withdrawn(self) -> tuple[Withdrawal, ...]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from models import in_memory, tabular, training
-from models.checkpoints import Checkpoints
+from models.checkpoints import Checkpoints, Policy
 from models.heads import Head
 from preprocessing.features import EncodedFeature
 
@@ -46,11 +46,19 @@ def _save_after_every_epoch(monkeypatch: pytest.MonkeyPatch):
 
 
 class Interrupts(keras.callbacks.Callback):
-    """Interrupts after so many epochs, before the loss on the eval split is computed for the n-th time, or at the end."""
+    """Interrupts after so many epochs, calls of the training step, before the n-th loss on the eval split, or at the end."""
 
-    def __init__(self, evaluations: int | None = None, epochs: int | str | None = None):
+    def __init__(self, evaluations: int | None = None, epochs: int | str | None = None, calls: int | None = None):
         super().__init__()
-        self._evaluations, self._epochs, self._seen = evaluations, epochs, 0
+        self._evaluations, self._epochs, self._calls, self._seen, self._called = evaluations, epochs, calls, 0, 0
+
+    def _implements_train_batch_hooks(self) -> bool:
+        return self._calls is not None
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        self._called += 1
+        if self._called == self._calls:
+            raise KeyboardInterrupt
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
         if epoch == self._epochs:
@@ -147,3 +155,58 @@ def test_damaged_checkpoint_is_none(content: bytes, tmp_path: Path, caplog: pyte
     assert Checkpoints(str(tmp_path)).restored is None
     assert "checkpoint.npz is damaged" in caplog.text
     assert "training begins anew." in caplog.text
+
+
+@pytest.mark.parametrize("data", [streamed, in_the_memory])
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("calls", [2, 7])
+def test_training_goes_on_within_an_epoch_bit_for_bit(data: Callable, precision: str, calls: int, tmp_path: Path):
+    fit = {"steps_per_execution": 3, "precision": precision}  # an epoch has 10 steps, in 4 calls
+    undisturbed = train(data, [], **fit)
+    policy = Policy(steps=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, [Checkpoints(str(tmp_path), policy), Interrupts(calls=calls)], **fit)
+    checkpoints = Checkpoints(str(tmp_path), policy)
+    assert checkpoints.restored
+    assert (checkpoints.restored.epochs, checkpoints.restored.steps) == {2: (0, 6), 7: (1, 9)}[calls]
+    assert_same(train(data, [checkpoints], **fit), undisturbed)
+
+
+def test_checkpoints_within_an_epoch_come_by_steps_or_by_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def positions(**policy: object) -> list[tuple[int, int]]:
+        written = []
+        checkpoints = Checkpoints(str(tmp_path), Policy(**policy))
+        monkeypatch.setattr(checkpoints, "_write", lambda state: written.append((state.epochs, state.steps)))
+        train(in_the_memory, [checkpoints], steps_per_execution=2, epochs=2, early_stopping_patience=None)
+        return written
+
+    assert positions(steps=4) == [(0, 4), (0, 8), (1, 0), (1, 4), (1, 8), (2, 0)]
+    assert positions(minutes=1e-9) == [(0, 2), (0, 4), (0, 6), (0, 8), (1, 0), (1, 2), (1, 4), (1, 6), (1, 8), (2, 0)]
+    assert positions(minutes=60.0) == positions() == [(1, 0), (2, 0)]
+    assert positions(steps=1, writes=False) == []
+
+
+def test_batches_of_a_call_are_as_many_with_checkpoints_but_no_more_than_between_two(tmp_path: Path):
+    class Seen(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            self.batches = int(self.model._steps_per_execution)
+
+    seen = Seen()
+    train(in_the_memory, [Checkpoints(str(tmp_path / "a")), seen], epochs=1)
+    assert seen.batches == 10
+    train(in_the_memory, [Checkpoints(str(tmp_path / "b"), Policy(steps=4)), seen], epochs=1, checkpoint_steps=4)
+    assert seen.batches == 4
+
+
+def test_last_epoch_leaves_a_checkpoint_that_a_longer_training_goes_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("models.checkpoints._SHARE", 1e-9)  # no time for a second one
+    undisturbed = train(in_the_memory, [], early_stopping_patience=2, learning_rate_schedule="cosine")
+    training.make_deterministic(1)
+    evaluation = tf.data.Dataset.from_tensor_slices((INPUTS, LABELS)).batch(64)
+    config = training.FitConfig(epochs=EPOCHS, learning_rate=0.02, early_stopping_patience=2, learning_rate_schedule="cosine")
+    short = Checkpoints(str(tmp_path), Policy(keep_last=True))
+    model = tabular.build(CONFIG, FEATURES, HEAD)
+    training.fit(model, HEAD.loss, in_the_memory(), evaluation, config, [short], last_epoch=3)
+    longer = Checkpoints(str(tmp_path), Policy(keep_last=True))
+    assert longer.restored_epochs == 3
+    assert_same(train(in_the_memory, [longer], early_stopping_patience=2, learning_rate_schedule="cosine"), undisturbed)
