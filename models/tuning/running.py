@@ -189,6 +189,18 @@ class _Measure:
         return evaluate(self._kind, self._names, labels, scores)
 
 
+def take_devices(worker: int, threads: int) -> None:
+    """Give this process, which has not run TensorFlow yet, a GPU of its own, or some threads where there is none."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        gpu = gpus[worker % len(gpus)]
+        tf.config.set_visible_devices(gpu, "GPU")
+        tf.config.experimental.set_memory_growth(gpu, True)  # where workers share it
+    else:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
 def costs_of(model: keras.Model) -> dict[str, float]:
     """Return what is known of a model before it is trained."""
     parameters = int(model.count_params())

@@ -6,16 +6,17 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from models.tuning.accounts import POOR, Running, describe, ended, learnt, over, scores_by_epoch, unconfirmed, used_up
 from models.tuning.config import TunerConfig
 from models.tuning.journal import Journal
 from models.tuning.oracles import Asked, Proposal
-from models.tuning.running import Request, Runner, Setting, Source
+from models.tuning.running import Request, Runner, Setting, Source, take_devices
 from models.tuning.space import Space, own_values
 from models.tuning.stopping import is_poor
 from models.tuning.trials import CONFIG_TRIAL, CONFIRMATION, SCORED, Learnt, Trial
-from models.tuning.workers import Report, Trains, Workers, default_workers
+from models.tuning.workers import Report, Share, Trains, Workers, default_workers
 
 Announce = Callable[[str], None]
 _NOTICE_SECONDS = 0.5
@@ -41,13 +42,15 @@ class Problem:
     folder: str
 
 
-def search(problem: Problem, announce: Announce = lambda text: None, prepare: Callable[[], Trains] | None = None) -> Learnt:
+def search(
+    problem: Problem, announce: Announce = lambda text: None, prepare: Callable[[Share], Trains] | None = None
+) -> Learnt:
     """Search for hyperparameters.
 
     Args:
       problem: what is searched.
       announce: takes a line for whoever watches.
-      prepare: makes, in each worker, what runs trials; default: a Runner.
+      prepare: makes, in each worker, what runs trials; default: a Runner, in a process that has not run TensorFlow.
 
     Returns:
       All trials, and which values to take: those of the best trial, or {} where none was better than the config's own.
@@ -56,8 +59,13 @@ def search(problem: Problem, announce: Announce = lambda text: None, prepare: Ca
       ValueError: too many trials failed, or none keeps to the limits.
     """
     number = problem.config.workers if problem.config.workers != "auto" else default_workers()
-    with Workers(number, prepare or (lambda: Runner(problem.setting, problem.source))) as workers:
+    with Workers(number, prepare or partial(_runner, problem)) as workers:
         return _Search(problem, workers, announce).run()
+
+
+def _runner(problem: Problem, share: Share) -> Runner:
+    take_devices(share.worker, share.threads)
+    return Runner(problem.setting, problem.source)
 
 
 class _Search:

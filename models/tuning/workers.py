@@ -36,6 +36,19 @@ class Trains(Protocol):
 
 
 @dataclass(frozen=True)
+class Share:
+    """What a worker has of the machine.
+
+    Attributes:
+      worker: its number, from 0: which GPU it takes, where there are some.
+      threads: that it computes with.
+    """
+
+    worker: int
+    threads: int
+
+
+@dataclass(frozen=True)
 class Report:
     """What a worker says.
 
@@ -63,12 +76,12 @@ def default_workers() -> int:
 class Workers:
     """A number of processes; to be used in a `with` statement."""
 
-    def __init__(self, number: int, prepare: Callable[[], Trains]):
+    def __init__(self, number: int, prepare: Callable[[Share], Trains]):
         """Start them.
 
         Args:
           number: of processes.
-          prepare: makes what runs trials, in the worker.
+          prepare: makes, in a worker and with its share of the machine, what runs trials.
         """
         self._number, self._prepare = number, prepare
         self._processes: dict[int, tuple[BaseProcess, Connection]] = {}
@@ -126,8 +139,8 @@ class Workers:
     def _start(self, worker: int) -> None:
         ours, theirs = _fork.Pipe()
         others = [connection for _, connection in self._processes.values()]
-        threads = max(1, (os.cpu_count() or 1) // self._number)
-        process = _fork.Process(target=_work, args=(worker, theirs, [ours, *others], self._prepare, threads), daemon=True)
+        share = Share(worker, max(1, (os.cpu_count() or 1) // self._number))
+        process = _fork.Process(target=_work, args=(share, theirs, [ours, *others], self._prepare), daemon=True)
         process.start()
         theirs.close()
         self._processes[worker] = process, ours
@@ -143,27 +156,25 @@ class Workers:
         return f"its process {how}" + (", most often for want of memory" if code == -signal.SIGKILL else "")
 
 
-def _work(worker: int, connection: Connection, others: list[Connection], prepare: Callable[[], Trains], threads: int) -> None:
+def _work(share: Share, connection: Connection, others: list[Connection], prepare: Callable[[Share], Trains]) -> None:
     """Run trials until the other end of the connection is gone."""
     for other in others:  # or the end of a search that was killed would never be seen
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _take_devices(worker, threads)
     trains: Trains | None = None
     try:
         while True:
             request = connection.recv()
             try:
-                trains = trains or prepare()
-                report = Report(worker, outcome=trains.run(request, _asker(worker, connection)))
+                trains = trains or prepare(share)
+                report = Report(share.worker, outcome=trains.run(request, _asker(share.worker, connection)))
             except (EOFError, BrokenPipeError):
                 raise
             except Exception as error:  # whatever a trial raises is that trial's failure
                 logging.error("Trial %s failed:\n%s", request.id, traceback.format_exc())
-                report = Report(
-                    worker, error=str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-                )
+                reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+                report = Report(share.worker, error=reason)
             connection.send(report)
     except (EOFError, BrokenPipeError):
         pass
@@ -178,15 +189,3 @@ def _asker(worker: int, connection: Connection) -> Verdict:
         return connection.recv()
 
     return verdict
-
-
-def _take_devices(worker: int, threads: int) -> None:
-    """Give a worker its share of the machine: a GPU of its own, or some cores."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        gpu = gpus[worker % len(gpus)]
-        tf.config.set_visible_devices(gpu, "GPU")
-        tf.config.experimental.set_memory_growth(gpu, True)  # where workers share it
-    else:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -16,17 +16,22 @@ from models.tuning.journal import Journal
 from models.tuning.running import Request
 from models.tuning.search import search
 from models.tuning.trials import CONFIG_TRIAL, CONFIRMATION, Learnt
+from models.tuning.workers import Share
 
 ALGORITHMS = ["random", "grid", "bayesian", "hyperband"]
 
 
-def searched(folder: Path, trains: Callable[[], Formula] = Formula, **tuner: object) -> Learnt:
+def plain(share: Share) -> Formula:
+    return Formula()
+
+
+def searched(folder: Path, trains: Callable[[Share], Formula] = plain, **tuner: object) -> Learnt:
     return search(problem(folder, **tuner), prepare=trains)  # type: ignore[arg-type]
 
 
-def only(identity: str, harm: Callable[[Request], None]) -> Callable[[], Formula]:
+def only(identity: str, harm: Callable[[Request], None]) -> Callable[[Share], Formula]:
     """Do harm to one trial."""
-    return lambda: Formula(before=lambda request: harm(request) if request.id == identity else None)
+    return lambda share: Formula(before=lambda request: harm(request) if request.id == identity else None)
 
 
 def fail(request: Request) -> None:
@@ -49,7 +54,7 @@ def test_config_comes_first_and_the_best_trial_is_taken(algorithm: str, tmp_path
 
 def test_config_is_kept_where_nothing_is_better(tmp_path: Path):
     worse = space(**{"fit.learning_rate": {"kind": "float", "min": 1e-4, "max": 2e-4}})
-    learnt = search(problem(tmp_path, worse, budget={"trials": 5}), prepare=Formula)
+    learnt = search(problem(tmp_path, worse, budget={"trials": 5}), prepare=plain)
     assert (learnt.best, learnt.improved, learnt.values) == (CONFIG_TRIAL, False, {})
 
 
@@ -73,7 +78,9 @@ def test_budget_ends_the_search(budget: dict, ended_by: str, trials: int, tmp_pa
 
 
 def test_time_ends_the_search_and_stops_what_runs(tmp_path: Path):
-    learnt = searched(tmp_path, lambda: Formula(seconds=0.05), budget={"trials": None, "minutes": 1 / 60}, early_stopping=None)
+    learnt = searched(
+        tmp_path, lambda share: Formula(seconds=0.05), budget={"trials": None, "minutes": 1 / 60}, early_stopping=None
+    )
     assert learnt.ended_by == "0.0166667 minutes"
     stopped = [trial for trial in learnt.trials if trial.state == "stopped"]
     assert [trial.error for trial in stopped] == ["0.0166667 minutes"] * len(stopped)
@@ -85,7 +92,7 @@ def test_grid_ends_when_all_was_tried(tmp_path: Path):
     grid = space(
         **{"fit.optimizer": {"kind": "choice", "values": ["adam", "adamw"]}, "model.dropout": space()["model.dropout"]},
     )
-    learnt = search(problem(tmp_path, grid, algorithm="grid", early_stopping=None), prepare=Formula)
+    learnt = search(problem(tmp_path, grid, algorithm="grid", early_stopping=None), prepare=plain)
     tried = [(trial.values["fit.optimizer"], trial.values["model.dropout"]) for trial in learnt.trials]
     assert len(tried) == len(set(tried)) == 12
     assert learnt.ended_by == "there was nothing left to try"
@@ -145,7 +152,7 @@ def test_worker_that_is_killed_is_told_from_one_that_ends(tmp_path: Path):
 
 def test_too_many_failed_trials_end_the_search(tmp_path: Path):
     with pytest.raises(ValueError) as caught:
-        searched(tmp_path, lambda: Formula(before=fail), budget={"failed_trials": 1})
+        searched(tmp_path, lambda share: Formula(before=fail), budget={"failed_trials": 1})
     assert str(caught.value) == ("2 trials failed, 1 may: config: the loss is not a number; 0000: the loss is not a number")
 
 
@@ -185,14 +192,14 @@ def test_workers_run_trials_at_the_same_time(tmp_path: Path):
                 raise ValueError("nobody came")
             time.sleep(0.01)
 
-    learnt = searched(tmp_path / "search", lambda: Formula(before=meet), budget={"trials": 6}, workers=3)
+    learnt = searched(tmp_path / "search", lambda share: Formula(before=meet), budget={"trials": 6}, workers=3)
     assert {trial.error for trial in learnt.trials if trial.state != "stopped"} == {None}
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_search_that_was_over_is_not_run_again(algorithm: str, tmp_path: Path):
     first = searched(tmp_path, algorithm=algorithm, budget={"trials": 12})
-    again = searched(tmp_path, lambda: Formula(before=fail), algorithm=algorithm, budget={"trials": 12})
+    again = searched(tmp_path, lambda share: Formula(before=fail), algorithm=algorithm, budget={"trials": 12})
     assert again.trials == first.trials
     assert (again.best, again.values) == (first.best, first.values)
 
@@ -211,7 +218,7 @@ def test_killed_search_loses_the_running_trials_and_ends_as_if_nobody_had_killed
     log = tmp_path / "run"
     resumed = searched(
         tmp_path / "killed",
-        lambda: Formula(before=lambda request: _append(log, request.id)),
+        lambda share: Formula(before=lambda request: _append(log, request.id)),
         algorithm=algorithm,
         budget=budget,
     )
@@ -261,7 +268,7 @@ def test_workers_end_with_whoever_started_them(tmp_path: Path):
     process = multiprocessing.get_context("fork").Process(
         target=lambda: searched(
             tmp_path / "search",
-            lambda: Formula(seconds=0.1, before=lambda request: _append(started, str(os.getpid()))),
+            lambda share: Formula(seconds=0.1, before=lambda request: _append(started, str(os.getpid()))),
             workers=2,
         )
     )
