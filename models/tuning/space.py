@@ -90,8 +90,9 @@ class Int(_Parameter):
     @property
     def grid(self) -> tuple[int, ...]:
         """The values that there are."""
-        step = self.step or (1 if self.scale == "linear" else None)
-        return tuple(int(x) for x in _stepped(self.min, self.max, self.scale if step == self.step else "linear", step or 1))
+        if self.step is None:
+            return tuple(range(self.min, self.max + 1))
+        return tuple(int(x) for x in _stepped(self.min, self.max, self.scale, self.step))
 
     def holds(self, value: Any) -> bool:
         """Tell whether a value is one of these."""
