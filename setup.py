@@ -35,6 +35,10 @@ setup(
         "keras-tuner==1.4.8",
         "numpy",
         "google-crc32c",
+        # The report of a search: charts, page, importances.
+        "jinja2",
+        "matplotlib",
+        "scikit-learn",
         "psutil",
         "pyarrow",
         "pydantic>=2.5,<3",
@@ -46,6 +50,6 @@ setup(
         f"setuptools<81; {TFX_1_16}",
     ],
     extras_require={
-        "dev": ["pytest>=8", "ruff", "mypy", "import-linter>=2", "types-PyYAML", "scikit-learn", "matplotlib"],
+        "dev": ["pytest>=8", "ruff", "mypy", "import-linter>=2", "types-PyYAML"],
     },
 )

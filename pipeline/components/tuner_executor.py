@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from models import datasets
 from models.tuning.config import Hyperband
 from models.tuning.objective import Judge
 from models.tuning.oracles import kerastuner_config
-from models.tuning.report import learnt_summary, write_report
+from models.tuning.report import write_report
 from models.tuning.running import Material, Setting
 from models.tuning.search import Problem, search
 from pipeline.artifacts import HYPERPARAMETERS_FILE, TUNING_SUMMARY_FILE, going_on_folder
@@ -34,14 +35,17 @@ class Executor(base_executor.BaseExecutor):
         best = artifact_utils.get_single_instance(output_dict["best_hyperparameters"])
         results = artifact_utils.get_single_uri(output_dict["tuner_results"])
         learnt = search(_problem(settings, input_dict, best.uri, exec_properties), announce)
-        write_report(learnt, settings.space, lambda name, text: io_utils.write_string_file(os.path.join(results, name), text))
-        summary = learnt_summary(learnt, settings.space)
-        io_utils.write_string_file(os.path.join(results, TUNING_SUMMARY_FILE), to_json(summary))
+        write = functools.partial(_write, results)
+        write(TUNING_SUMMARY_FILE, to_json(write_report(learnt, settings.space, write)))
         # As TFX's own Trainer reads it, and KerasTuner; the values as the config has them beside it.
         found = kerastuner_config(settings.space, learnt.values) | {"config_values": learnt.values}
         io_utils.write_string_file(os.path.join(best.uri, HYPERPARAMETERS_FILE), to_json(found))
         best.set_int_custom_property("improved", int(learnt.improved))
         best.set_int_custom_property("trials", len(learnt.trials))
+
+
+def _write(folder: str, name: str, text: str) -> None:
+    io_utils.write_string_file(os.path.join(folder, name), text)
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,8 @@ class Screen:
             self._console.print(_gate_table(summary))
         if summary["edge"]:
             self._console.print(_edge_table(summary["edge"]))
+        if tuning := summary.get("tuning"):
+            self.say(f"tuning{' (of an earlier run)' if tuning['reused'] else ''}: {tuning['headline']}")
         self._print_metrics(summary["metrics"])
         for what, path in summary["pushed"].items():
             if path:

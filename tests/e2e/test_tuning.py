@@ -50,14 +50,14 @@ def test_tuned_run_pushes_a_model_at_least_as_good_as_the_untuned_one(config: Pa
     # What the search says of the config's own values is what a run without a search comes to.
     (own,) = (trial for trial in trials(tuned) if trial["id"] == "config")
     assert own["course"]["eval_loss"] == pytest.approx(report["eval_loss"], abs=1e-6)
-    (best,) = (trial for trial in trials(tuned) if trial["id"] == tuning["best"])
+    (best,) = (trial for trial in trials(tuned) if trial["id"] == tuning["best"]["id"])
     assert best["score"] >= own["score"]
     assert tuning["improved"] == (best["score"] > own["score"])
 
 
 def test_trainer_takes_the_best_values_and_gets_the_same_metrics(tuned: Finished) -> None:
     tuning = tuned.summary["tuning"]
-    (best,) = (trial for trial in trials(tuned) if trial["id"] == tuning["best"])
+    (best,) = (trial for trial in trials(tuned) if trial["id"] == tuning["best"]["id"])
     report = json.loads((tuned.folder("Trainer", "model") / "training.json").read_text())
     for place, value in best["values"].items():
         section, _, key = place.partition(".")
@@ -72,7 +72,7 @@ def test_summary_says_what_was_learnt(tuned: Finished) -> None:
     assert tuning["algorithm"] == "bayesian"
     assert tuning["objective"] == "auc"
     assert len(trials(tuned)) == 6
-    assert set(tuning["importances"]) <= set(TUNER["space"])
+    assert set(tuning["importances"]["shares"]) <= set(TUNER["space"])
     folder = tuned.folder("Tuner", "tuner_results")
     assert {"tuning.json", "trials.csv", "epochs.csv", "report.html", "summary.json"} <= {
         path.name for path in folder.iterdir()
