@@ -65,9 +65,10 @@ class TrainSettings(pydantic.BaseModel):
             return self.model_copy(
                 update={"model": sections["model"], "fit": training.FitConfig.model_validate(sections["fit"])}
             )
-        except (KeyError, pydantic.ValidationError) as error:
+        except pydantic.ValidationError as error:
+            reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise ValueError(
-                f"The hyperparameters {found} do not fit `model:` and `fit:`: {error}. Search anew with `tuner.reuse: never`."
+                f"The hyperparameters {found} do not fit `model:` and `fit:`: {reasons}. Search anew with `tuner.reuse: never`."
             ) from error
 
     def head(self, transform: tft.TFTransformOutput) -> Head:

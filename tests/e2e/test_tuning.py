@@ -15,11 +15,12 @@ pytestmark = pytest.mark.e2e
 
 TUNER: dict[str, Any] = {
     "algorithm": "bayesian",
+    "objective": "log_loss",
     "budget": {"trials": 6},
     "workers": 2,
     "space": {
         "fit.learning_rate": {"kind": "float", "min": 0.003, "max": 0.1, "scale": "log"},
-        "model.hidden": {"kind": "choice", "values": [[8], [16, 8], [32, 16]]},
+        "model.hidden": {"kind": "choice", "values": [[16, 8], [32, 16], [64]]},
         "fit.optimizer": {"kind": "choice", "values": ["adam", "adamw"]},
         "fit.weight_decay": {"kind": "float", "min": 1.0e-5, "max": 1.0e-2, "scale": "log", "when": {"fit.optimizer": "adamw"}},
     },
@@ -28,7 +29,7 @@ TUNER: dict[str, Any] = {
 
 def trials(finished: Finished) -> list[dict[str, Any]]:
     """Return the trials of the newest search of a root."""
-    return json.loads((finished.folder("Tuner", "tuner_results") / "tuning.json").read_text())["trials"]
+    return json.loads((finished.folder("Tuner", "tuner_results") / "tuning.json").read_text())["learnt"]["trials"]
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +65,15 @@ def test_trainer_takes_the_best_values_and_gets_the_same_metrics(tuned: Finished
         assert report[section][key] == value
     assert report["eval_loss"] == pytest.approx(best["course"]["eval_loss"], abs=1e-6)
     assert tuned.summary["metrics"]["candidate"]["auc"] == pytest.approx(best["metrics"]["auc"], abs=1e-5)
+    # The edge model is made of the tuned one, by its settings.
+    assert tuned.summary["edge"]["reference"]["metrics"]["auc"] == pytest.approx(best["metrics"]["auc"], abs=1e-4)
 
 
 def test_summary_says_what_was_learnt(tuned: Finished) -> None:
     tuning = tuned.summary["tuning"]
     assert tuning["reused"] is False
     assert tuning["algorithm"] == "bayesian"
-    assert tuning["objective"] == "auc"
+    assert tuning["objective"] == "log_loss"
     assert len(trials(tuned)) == 6
     assert set(tuning["importances"]["shares"]) <= set(TUNER["space"])
     folder = tuned.folder("Tuner", "tuner_results")
@@ -131,7 +134,10 @@ def test_values_of_a_search_for_another_model_are_refused_with_the_cure(config: 
             "strategy": "auto",
         }
     )
-    with pytest.raises(ValueError, match=r"do not fit `model:` and `fit:`: .* Search anew with `tuner.reuse: never`\."):
+    with pytest.raises(
+        ValueError,
+        match=r"do not fit `model:` and `fit:`: filters: Extra inputs are not permitted\. Search anew with `tuner.reuse: never`\.",
+    ):
         settings.tuned(content | {"config_values": {"model.filters": 3}})
 
 
