@@ -139,3 +139,10 @@ def test_a_share_goes_on_where_a_checkpoint_was():
         return [x["position_xf"][:, 0].tolist() for x, *_ in parts.as_numpy_iterator()]
 
     assert steps(9) == steps(4)[10:] + steps(9)[2:]
+
+
+def test_evaluation_on_a_tpu_takes_whole_batches_of_what_there_is():
+    made = dealing.deal(split(53).dataset(32), tf.distribute.get_strategy(), weighted=False)._make
+    parts = list(made(Share(0, 1, 4, whole_batches=True)).as_numpy_iterator())
+    assert [len(label) for _, label in parts] == [8] * 4
+    assert [int(position) for _, label in parts for position in label[:, 0]] == list(range(32))

@@ -22,6 +22,8 @@ import numpy as np
 import pytest
 from training_process import NUM_TRAIN, RESULT_FILE, STEPS_FILE
 
+from models.checkpoint_files import Checkpoint, write
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = str(Path(__file__).with_name("training_process.py"))
 GLOBAL_BATCH, EPOCHS, SECONDS = 48, 4, 200
@@ -175,6 +177,17 @@ def test_training_goes_on_after_a_worker_was_killed(trainings: Trainings, worker
     assert done - 2 <= epochs * STEPS + steps <= done < STEPS * EPOCHS
     assert difference(folders[0], workers[0][0]) == 0.0
     assert results[0]["history"]["val_loss"] == workers[1][0]["history"]["val_loss"]
+
+
+def test_workers_that_see_different_checkpoints_do_not_begin(trainings: Trainings, tmp_path: Path):
+    folders = [tmp_path / "0", tmp_path / "1"]
+    write(Checkpoint(1, False, {}, 0.1, {}, {}), str(folders[1] / "own" / "checkpoint.npz"))
+    pids = trainings.start({"kind": "multi_worker", "fit": HALF, "checkpoints": "{folder}/own"}, folders)
+    wait_for(lambda: all(trainings.status(pid) is not None for pid in pids))
+    assert [trainings.status(pid) for pid in pids] == [1, 1]
+    for folder, found in zip(folders, ("no checkpoint", "epoch 1, step 0"), strict=True):
+        expected = f"The workers do not begin at the same step: this one found {found} in {folder / 'own' / 'checkpoint.npz'}"
+        assert expected in (folder / "errors").read_text()
 
 
 def steps_done(folder: Path) -> int:

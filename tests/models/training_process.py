@@ -65,7 +65,7 @@ def train(asked: dict[str, Any]) -> dict[str, Any]:
     resumed = None
     if "checkpoints" in asked:
         policy = Policy(steps=fit.checkpoint_steps, writes=cluster.is_chief())
-        checkpoints = Checkpoints(asked["checkpoints"], policy)
+        checkpoints = Checkpoints(asked["checkpoints"].format(folder=asked["folder"]), policy)
         resumed = checkpoints.restored and [checkpoints.restored.epochs, checkpoints.restored.steps]
         callbacks.append(checkpoints)
     if "slow" in asked:
