@@ -42,8 +42,8 @@ def read_cluster(environment: Mapping[str, str] | None = None) -> Cluster | None
     Raises:
       ValueError: it cannot be what was meant, with the cure.
     """
-    text = (os.environ if environment is None else environment).get(_VARIABLE, "").strip()
-    if not text:
+    text = (os.environ if environment is None else environment).get(_VARIABLE)
+    if text is None:
         return None
     try:
         content = json.loads(text)

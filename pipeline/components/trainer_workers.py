@@ -37,11 +37,11 @@ def run_workers(work: Callable[[], None], number: int) -> None:
     for _ in range(_MOST_STARTS):
         with tempfile.TemporaryDirectory(prefix="workers-") as folder:
             statuses = _run_once(work, number, folder)
+            if statuses[0] == 0:
+                return  # the chief's is the result, and the others took part in every step of it
             killed = [
                 f"worker {n} ({signal.Signals(-status).name})" for n, status in enumerate(statuses) if status and status < 0
             ]
-            if not any(statuses):
-                return
             if not killed:
                 raise RuntimeError(_first_error(folder))
         announce(f"{', '.join(killed)} was killed: all workers start again from the last checkpoint")
@@ -59,7 +59,7 @@ def _run_once(work: Callable[[], None], number: int, folder: str) -> list[int | 
     for worker in workers:
         worker.start()
     try:
-        while all(worker.exitcode in (None, 0) for worker in workers) and any(worker.exitcode is None for worker in workers):
+        while workers[0].exitcode is None and all(worker.exitcode in (None, 0) for worker in workers):
             wait([worker.sentinel for worker in workers if worker.exitcode is None])
         return [worker.exitcode for worker in workers]
     finally:

@@ -74,6 +74,7 @@ def run_here(
     first: str | None = None,
     last: str | None = None,
     printed: Path | None = None,
+    **devices: Any,
 ) -> Finished:
     """Run in this process, its stages in processes that all such runs share: without the imports a new process pays.
 
@@ -87,13 +88,14 @@ def run_here(
       first: --from.
       last: --to.
       printed: the file that takes what the run prints. Default: beside the root.
+      **devices: --strategy and what goes with it.
     """
     from pipeline.local.run import RunOptions, run
 
     printed = printed or root.parent / f"{root.name}.output.txt"
     root.parent.mkdir(parents=True, exist_ok=True)
     printed.write_text("")
-    options = RunOptions(config, root, overrides, fresh, as_json, engine, first=first, last=last)
+    options = RunOptions(config, root, overrides, fresh, as_json, engine, first=first, last=last, **devices)
     with captured_descriptors(printed):
         code = run(options, stage_processes())
     return Finished.read(code, printed.read_text(), root)

@@ -19,7 +19,6 @@ def read(content: Any):
 
 def test_no_cluster_is_none():
     assert read_cluster({}) is None
-    assert read("") is None
     assert read({"cluster": {}, "task": {"type": "worker", "index": 0}}) is None
 
 
@@ -46,6 +45,7 @@ def test_process_outside_of_a_cluster_writes(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
+        ("", "is no JSON (Expecting value"),
         ("{cluster", "is no JSON (Expecting property name"),
         ([1], "is no JSON object but [1]"),
         ({"cluster": ["a:1"]}, 'has the cluster ["a:1"], not {"worker": ["host:port", ...]}'),
