@@ -117,3 +117,25 @@ def test_data_on_this_machine_is_refused(repository: Path, tmp_path: Path) -> No
     assert result.exit_code == 2
     assert "data.path: '/data/taxi.csv' lies on this machine, out of Vertex's reach." in result.output
     assert not (tmp_path / "job.json").exists()
+
+
+def test_search_comes_between_transform_and_trainer(repository: Path, tmp_path: Path) -> None:
+    result = compile_job(repository, tmp_path / "job.json", "--set", "tuner={algorithm: hyperband}")
+    assert result.exit_code == 0, result.output
+    job = json.loads((tmp_path / "job.json").read_text())
+    tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+    assert tasks["Tuner"]["dependentTasks"] == ["Transform"]
+    assert "Tuner" in tasks["Trainer"]["dependentTasks"]
+    given = tasks["Trainer"]["inputs"]["artifacts"]["hyperparameters"]["taskOutputArtifact"]
+    assert given == {"producerTask": "Tuner", "outputArtifactKey": "best_hyperparameters"}
+
+
+def test_later_search_is_resolved_on_vertex_too(repository: Path, tmp_path: Path) -> None:
+    result = compile_job(repository, tmp_path / "job.json", "--set", "tuner={reuse: latest}")
+    assert result.exit_code == 0, result.output
+    job = json.loads((tmp_path / "job.json").read_text())
+    assert "Tuner" not in job["pipelineSpec"]["root"]["dag"]["tasks"]
+    resolver = job["pipelineSpec"]["deploymentSpec"]["executors"]["LatestSearch_executor"]["resolver"]
+    assert "tfx.HyperParameters" in json.dumps(resolver)
+    given = job["pipelineSpec"]["root"]["dag"]["tasks"]["Trainer"]["inputs"]["artifacts"]["hyperparameters"]
+    assert given["taskOutputArtifact"]["producerTask"] == "LatestSearch"
