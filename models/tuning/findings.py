@@ -91,11 +91,12 @@ def headline(learnt: Learnt) -> str:
     num_others = sum(trial.id not in (CONFIG_TRIAL, CONFIRMATION) for trial in learnt.trials)
     of_own = f"{learnt.score_name} {readable(shown(learnt, own))}" if shown(learnt, own) is not None else ""
     if learnt.improved and found:
-        reached = f"Trial {found.id} reached {learnt.score_name} {readable(shown(learnt, found))}"
+        who = "The best settings, trained in full," if found.id == CONFIRMATION else f"Trial {found.id}"
+        reached = f"{who} reached {learnt.score_name} {readable(shown(learnt, found))}"
         difference = gain(learnt)
         if difference is None:
-            return f"{reached}; the config's own settings have no score. Its settings are taken."
-        return f"{reached}, better by {difference:.2g} than the config's own settings ({of_own}). Its settings are taken."
+            return f"{reached}; the config's own settings have no score. The Trainer takes what was found."
+        return f"{reached}, better by {difference:.2g} than the config's own ({of_own}). The Trainer takes what was found."
     stay = f"The config's own settings stay{f' ({of_own})' if of_own else ''}."
     if not num_others:
         return f"No other settings were tried. {stay}"
@@ -105,9 +106,14 @@ def headline(learnt: Learnt) -> str:
     return f"No other settings proved better: {closest}. {stay}"
 
 
+def named(trial: Trial) -> str:
+    """Call a trial by a name within a sentence."""
+    return "the confirmation" if trial.id == CONFIRMATION else f"trial {trial.id}"
+
+
 def readable(number: float | None) -> str:
     """Write a number with five digits, a dash for none."""
-    return f"{number:.5g}" if number is not None and math.isfinite(number) else "–"
+    return f"{number:.5g}" if number is not None and math.isfinite(number) else "-"
 
 
 def finite(value: Any) -> Any:

@@ -9,14 +9,14 @@ from typing import Any
 from models.tuning import charts
 from models.tuning.axes import is_number
 from models.tuning.drawing import Chart
-from models.tuning.findings import config_trial, found_trial, gain, headline, readable, scored, shown
+from models.tuning.findings import config_trial, found_trial, gain, headline, named, readable, scored, shown
 from models.tuning.importance import MIN_TRIALS, Importances
 from models.tuning.page_template import TEMPLATE
 from models.tuning.parallel_coordinates import MAX_AXES, parallel_coordinates_chart
 from models.tuning.space import Choice, Parameter, Space, label
 from models.tuning.trials import CONFIG_TRIAL, Learnt, Trial
 
-NONE = "–"
+NONE = "-"
 
 
 def page(learnt: Learnt, space: Space, importances: Importances) -> str:
@@ -35,7 +35,7 @@ def page(learnt: Learnt, space: Space, importances: Importances) -> str:
         headline=headline(learnt),
         facts=_facts(learnt),
         improved=learnt.improved,
-        found_id=found.id if found else None,
+        found=named(found) if found else None,
         settings=[_setting(name, parameter, config_trial(learnt), found) for name, parameter in space.items()],
         results=_results(learnt, found),
         charts=_charts(learnt, space, importances),
@@ -122,7 +122,8 @@ def _searched(parameter: Parameter) -> str:
 def _results(learnt: Learnt, found: Trial | None) -> list[dict[str, str]]:
     own = config_trial(learnt)
     return [
-        {"name": name, "own": _metric(learnt, own, name), "found": _metric(learnt, found, name)} for name in _metric_names(learnt)
+        {"name": name, "own": _metric(learnt, own, name), "found": _metric(learnt, found, name)}
+        for name in _metric_names(learnt)
     ]
 
 

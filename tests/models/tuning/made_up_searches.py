@@ -81,10 +81,16 @@ def searched(number: int = 40, **changes: Any) -> Learnt:
         some = trial(f"{n:04}", drawn(random), random)
         if n % 5 == 2:
             some = dataclasses.replace(
-                some, state="stopped", epochs=5, course={name: x[:5] for name, x in some.course.items()}, error="below the median"
+                some,
+                state="stopped",
+                epochs=5,
+                course={name: x[:5] for name, x in some.course.items()},
+                error="below the median",
             )
         if n % 17 == 3:
-            some = Trial(some.id, some.values, 12, state="failed", error="Killed by signal 9 (SIGKILL): out of memory?", seconds=3.0)
+            some = Trial(
+                some.id, some.values, 12, state="failed", error="Killed by signal 9 (SIGKILL): out of memory?", seconds=3.0
+            )
         if n % 19 == 4:
             some = dataclasses.replace(some, state="infeasible", score=None, error="size_bytes 240000 is above 200000")
         trials.append(some)
