@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from models.tuning import drawing
 from models.tuning.axes import floor, is_number
 from models.tuning.drawing import BEST, FAILED, OTHER, OWN, Chart
-from models.tuning.findings import best_so_far, config_trial, found_trial, named, readable, scored, shown
+from models.tuning.findings import best_so_far, config_trial, found_trial, named, readable, scores, shown
 from models.tuning.importance import Importances
 from models.tuning.trials import SCORED, Learnt, Trial
 
@@ -34,14 +34,14 @@ def best_so_far_chart(learnt: Learnt) -> Chart | None:
 
     def draw() -> Figure:
         figure, axes = _blank(9, 3.2, "trial", learnt.score_name)
-        lowest = floor([trial.score or 0.0 for trial in scored(learnt)])
+        lowest = floor(list(scores(learnt).values()))
         _trials(axes, learnt, lowest)
         numbers, values = [n for n, _ in points] + [len(learnt.trials)], [v for _, v in points] + [end]
         axes.step(numbers, values, where="post", color=BEST, linewidth=1.8, label="best so far")
         _own_line(axes, learnt)
         axes.set_xlim(0.5, max(len(learnt.trials), 2) + 0.5)
         _whole_numbers(axes)
-        ends = _with_margin(lowest, max(trial.score or 0.0 for trial in scored(learnt)))
+        ends = _with_margin(lowest, max(scores(learnt).values()))
         axes.set_ylim(*ends if learnt.higher_is_better else sorted(-x for x in ends))
         _legend(axes)
         return figure
@@ -134,14 +134,14 @@ def _blank(width: float, height: float, x: str, y: str) -> tuple[Figure, Axes]:
 
 def _trials(axes: Axes, learnt: Learnt, lowest: float) -> None:
     """Mark every trial: by its state, or that it has no score or one below the lowest that is shown."""
-    comparable = scored(learnt)
+    comparable = scores(learnt)
     near: dict[str, list[tuple[int, float | None]]] = {state: [] for state in SCORED}
     far: list[int] = []
     lost: list[int] = []
     for number, trial in enumerate(learnt.trials, 1):
-        if trial not in comparable:
+        if trial.id not in comparable:
             lost.append(number)
-        elif (trial.score or 0.0) < lowest:
+        elif comparable[trial.id] < lowest:
             far.append(number)
         else:
             near[trial.state].append((number, shown(learnt, trial)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from models.tuning import drawing
 from models.tuning.axes import Axis, axis_of, floor
 from models.tuning.drawing import BEST, DARKEST_IS_BEST, OWN, PALEST, Chart
-from models.tuning.findings import found_trial, named, readable, scored, shown
+from models.tuning.findings import found_trial, named, readable, scores, shown
 from models.tuning.importance import Importances
 from models.tuning.space import Space
 from models.tuning.trials import CONFIG_TRIAL, Learnt, Trial
@@ -28,13 +28,14 @@ def parallel_coordinates_chart(learnt: Learnt, space: Space, importances: Import
 
     A trial's line has a gap where a parameter is not searched in it.
     """
-    trials = sorted(scored(learnt), key=lambda trial: trial.score or 0.0)
-    if not trials:
+    comparable = scores(learnt)
+    if not comparable:
         return None
+    trials = sorted((t for t in learnt.trials if t.id in comparable), key=lambda trial: comparable[trial.id])
     shares = importances.shares
     names = sorted(sorted(space, key=lambda name: -shares.get(name, 0.0))[:MAX_AXES], key=_from_the_left(space, shares))
     axes_of = {name: axis_of(space[name], [t.values[name] for t in trials if name in t.values]) for name in names}
-    metric = _metric_axis(learnt, trials)
+    metric = _metric_axis(list(comparable.values()), learnt.higher_is_better)
     found = found_trial(learnt)
     description = f"{len(trials)} trials by {', '.join(names)} and {learnt.score_name}."
     if found:
@@ -60,12 +61,12 @@ def _from_the_left(space: Space, shares: Mapping[str, float]) -> Callable[[str],
     return lambda name: (not space[name].when, shares.get(name, 0.0))
 
 
-def _metric_axis(learnt: Learnt, trials: Sequence[Trial]) -> Axis:
+def _metric_axis(comparable: Sequence[float], higher_is_better: bool) -> Axis:
     """Return an axis on which better is higher; trials below its end are drawn at it."""
-    low, high = floor([trial.score or 0.0 for trial in trials]), max(trial.score or 0.0 for trial in trials)
+    low, high = floor(comparable), max(comparable)
     if low == high:
         low, high = low - (0.01 * abs(low) or 0.1), high + (0.01 * abs(high) or 0.1)
-    return Axis(low, high) if learnt.higher_is_better else Axis(-low, -high)
+    return Axis(low, high) if higher_is_better else Axis(-low, -high)
 
 
 def _frame(titles: Sequence[str]) -> tuple[Figure, Axes]:
