@@ -114,8 +114,10 @@ def named(trial: Trial) -> str:
 
 
 def readable(number: float | None) -> str:
-    """Write a number with five digits, a dash for none."""
-    return f"{number:.5g}" if number is not None and math.isfinite(number) else "-"
+    """Write a number with five digits, a large one whole, and a dash for none."""
+    if number is None or not math.isfinite(number):
+        return "-"
+    return f"{number:,.0f}" if 1e5 <= abs(number) < 1e15 else f"{number:.5g}"
 
 
 def finite(value: Any) -> Any:

@@ -174,6 +174,7 @@ def test_page_shows_settings_beside_the_configs_own():
     assert f"fit.weight_decay - {values['fit.weight_decay']:.4g} 1e-06 to 0.1, log; where fit.optimizer is adamw" in text
     assert f"model.hidden [256, 128, 64] {values['model.hidden']} [256, 128, 64], [128, 64], [64]" in text
     assert "auc 0.95203 0.95609" in text
+    assert "size_bytes 240,000 240,000" in text
 
 
 def test_page_says_why_there_are_no_importances():
