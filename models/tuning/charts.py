@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.tuning import drawing
 from models.tuning.axes import floor, is_number
 from models.tuning.drawing import BEST, FAILED, OTHER, OWN, Chart
-from models.tuning.findings import best_so_far, config_trial, found_trial, readable, scored, shown
+from models.tuning.findings import best_so_far, config_trial, found_trial, named, readable, scores, shown
 from models.tuning.importance import Importances
 from models.tuning.trials import SCORED, Learnt, Trial
 
@@ -34,24 +34,15 @@ def best_so_far_chart(learnt: Learnt) -> Chart | None:
 
     def draw() -> Figure:
         figure, axes = _blank(9, 3.2, "trial", learnt.score_name)
-        numbered = list(enumerate(learnt.trials, 1))
-        for state, label, look in (
-            ("finished", "finished", {"color": OTHER}),
-            ("stopped", "stopped early", {"markerfacecolor": "white", "color": OTHER}),
-        ):
-            some = [(n, shown(learnt, t)) for n, t in numbered if t.state == state and is_number(t.score)]
-            if some:
-                axes.plot(*zip(*some, strict=True), "o", markersize=4.5, label=label, **look)
-        if lost := [n for n, trial in numbered if trial.state not in SCORED or not is_number(trial.score)]:
-            axes.plot(
-                lost, [0.03] * len(lost), "x", color=FAILED, transform=axes.get_xaxis_transform(), label="failed or unfit"
-            )
+        lowest = floor(list(scores(learnt).values()))
+        _trials(axes, learnt, lowest)
         numbers, values = [n for n, _ in points] + [len(learnt.trials)], [v for _, v in points] + [end]
         axes.step(numbers, values, where="post", color=BEST, linewidth=1.8, label="best so far")
         _own_line(axes, learnt)
         axes.set_xlim(0.5, max(len(learnt.trials), 2) + 0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        _limit(axes, learnt)
+        _whole_numbers(axes)
+        ends = _with_margin(lowest, max(scores(learnt).values()))
+        axes.set_ylim(*ends if learnt.higher_is_better else sorted(-x for x in ends))
         _legend(axes)
         return figure
 
@@ -63,13 +54,13 @@ def importance_chart(importances: Importances) -> Chart | None:
     shares = dict(list(importances.shares.items())[:MAX_BARS])
     if not shares:
         return None
-    description = "Importance: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) + "."
+    description = "Importance: " + ", ".join(f"{name} {_percent(share)}" for name, share in shares.items()) + "."
 
     def draw() -> Figure:
         figure, axes = _blank(9, 0.6 + 0.32 * len(shares), "share of the differences between trials", "")
         names = list(shares)[::-1]
         bars = axes.barh(range(len(names)), [shares[name] for name in names], color=OWN, height=0.62)
-        axes.bar_label(bars, [f"{shares[name]:.0%}" for name in names], padding=4)
+        axes.bar_label(bars, [_percent(shares[name]) for name in names], padding=4)
         axes.set_yticks(range(len(names)), names)
         axes.grid(axis="y", visible=False)
         axes.set_xlim(0, max(shares.values()) * 1.12)
@@ -90,7 +81,7 @@ def course_chart(learnt: Learnt) -> Chart | None:
     longest = max(map(len, courses.values()))
     description = f"{name} by epoch of {len(courses)} trials, the longest of {longest} epochs."
     if found and found.id in courses:
-        description += f" Trial {found.id} ended at {readable(courses[found.id][-1])}."
+        description += f" Of {named(found)} it ended at {readable(courses[found.id][-1])}."
 
     def draw() -> Figure:
         figure, axes = _blank(9, 3.4, "epoch", name)
@@ -104,7 +95,7 @@ def course_chart(learnt: Learnt) -> Chart | None:
         for identity, (label, colour, line) in special.items():
             if identity in courses:
                 _course(axes, courses[identity], colour, linestyle=line, linewidth=2.0, label=label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        _whole_numbers(axes)
         axes.set_xlim(0.8 if longest > 1 else 0.5, longest + 0.2 if longest > 1 else 1.5)
         _limit_course(axes, courses, [key for key in special if key in courses])
         _legend(axes)
@@ -120,12 +111,16 @@ def course_name(learnt: Learnt) -> str:
     return next((name for name in (learnt.score_name, *metrics, "eval_loss", *names) if name in names), learnt.score_name)
 
 
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.005 else "< 1%"
+
+
 def _found_look(learnt: Learnt, found: Trial | None) -> tuple[str, str, str]:
-    return (f"trial {found.id}, the {'best' if learnt.improved else 'best other'}" if found else "", BEST, "-")
+    return (f"{named(found)}, the {'best' if learnt.improved else 'best other'}" if found else "", BEST, "-")
 
 
-def _course(axes: Axes, course: Sequence[float], colour: str, **look: object) -> None:
-    axes.plot(range(1, len(course) + 1), course, color=colour, marker="." if len(course) == 1 else "", **look)  # type: ignore[arg-type]
+def _course(axes: Axes, course: Sequence[float], colour: str, **look: Any) -> None:
+    axes.plot(range(1, len(course) + 1), course, color=colour, marker="." if len(course) == 1 else "", **look)
 
 
 def _blank(width: float, height: float, x: str, y: str) -> tuple[Figure, Axes]:
@@ -137,21 +132,48 @@ def _blank(width: float, height: float, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _trials(axes: Axes, learnt: Learnt, lowest: float) -> None:
+    """Mark every trial: by its state, or that it has no score or one below the lowest that is shown."""
+    comparable = scores(learnt)
+    near: dict[str, list[tuple[int, float | None]]] = {state: [] for state in SCORED}
+    far: list[int] = []
+    lost: list[int] = []
+    for number, trial in enumerate(learnt.trials, 1):
+        if trial.id not in comparable:
+            lost.append(number)
+        elif comparable[trial.id] < lowest:
+            far.append(number)
+        else:
+            near[trial.state].append((number, shown(learnt, trial)))
+    for state, label, fill in (("finished", "finished", OTHER), ("stopped", "stopped early", "white")):
+        if near[state]:
+            points = zip(*near[state], strict=True)
+            axes.plot(*points, "o", markersize=4.5, color=OTHER, markerfacecolor=fill, label=label)
+    if lost:
+        _at_the_poor_end(axes, learnt, lost, "x", "failed or unfit")
+    if far:
+        _at_the_poor_end(axes, learnt, far, "v" if learnt.higher_is_better else "^", "far off")
+
+
+def _at_the_poor_end(axes: Axes, learnt: Learnt, numbers: Sequence[int], marker: str, label: str) -> None:
+    heights = [0.03 if learnt.higher_is_better else 0.97] * len(numbers)
+    axes.plot(numbers, heights, marker, color=FAILED, transform=axes.get_xaxis_transform(), label=label)
+
+
+def _whole_numbers(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def _own_line(axes: Axes, learnt: Learnt) -> None:
     own = shown(learnt, config_trial(learnt))
     if own is not None:
         axes.axhline(own, color=OWN, linestyle="--", linewidth=1.2, label="the config's own")
 
 
-def _limit(axes: Axes, learnt: Learnt) -> None:
-    """Leave trials out of sight that would squeeze all others into a line."""
-    scores = [trial.score or 0.0 for trial in scored(learnt)]
-    ends = _with_margin(floor(scores), max(scores))
-    axes.set_ylim(*ends if learnt.higher_is_better else sorted(-x for x in ends))
-
-
 def _limit_course(axes: Axes, courses: Mapping[str, Sequence[float]], kept: Sequence[str]) -> None:
-    """Leave out of sight what is far out to either side, as which side is the better one is not known, but no trial of `kept`."""
+    """Leave out of sight what is far out, to either side, as the better one is not known here; but no trial of `kept`."""
     seen = [x for course in courses.values() for x in course if math.isfinite(x)]
     ends = [x for key in kept for x in courses[key][-1:] if math.isfinite(x)]
     if seen:
@@ -164,4 +186,4 @@ def _with_margin(low: float, high: float) -> tuple[float, float]:
 
 
 def _legend(axes: Axes) -> None:
-    axes.figure.legend(loc="outside upper left", ncols=5, handlelength=1.8, columnspacing=1.6)  # type: ignore[call-arg]
+    axes.figure.legend(loc="outside upper left", ncols=6, handlelength=1.8, columnspacing=1.6)

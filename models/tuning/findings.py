@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import accumulate
 from typing import Any
 
-from models.tuning.axes import is_number
 from models.tuning.importance import Importances
 from models.tuning.trials import CONFIG_TRIAL, CONFIRMATION, SCORED, Learnt, Trial
 
@@ -41,16 +41,20 @@ def learnt_summary(learnt: Learnt, importances: Importances) -> dict[str, Any]:
     return finite(summary)
 
 
-def scored(learnt: Learnt) -> list[Trial]:
-    """Return the trials that can be compared, in the order in which they began."""
-    return [trial for trial in learnt.trials if trial.state in SCORED and is_number(trial.score)]
+def scores(learnt: Learnt) -> dict[str, float]:
+    """Return {id: score} of the trials that can be compared, in the order in which they began."""
+    return {
+        trial.id: trial.score
+        for trial in learnt.trials
+        if trial.state in SCORED and trial.score is not None and math.isfinite(trial.score)
+    }
 
 
 def shown(learnt: Learnt, trial: Trial | None) -> float | None:
     """Return a trial's metric, where lower is better as it was measured; None without a score."""
-    if trial is None or not is_number(trial.score):
+    if trial is None or trial.score is None or not math.isfinite(trial.score):
         return None
-    return trial.score if learnt.higher_is_better else -(trial.score or 0.0)
+    return trial.score if learnt.higher_is_better else -trial.score
 
 
 def config_trial(learnt: Learnt) -> Trial | None:
@@ -62,27 +66,25 @@ def found_trial(learnt: Learnt) -> Trial | None:
     """Return the trial whose values are taken, or where the config's own are kept the best of the others."""
     if learnt.improved:
         return _by_id(learnt, learnt.best)
-    others = [trial for trial in scored(learnt) if trial.id != CONFIG_TRIAL and trial.parent != CONFIG_TRIAL]
-    return max(others, key=lambda trial: trial.score or 0.0, default=None)
+    comparable = scores(learnt)
+    others = [t for t in learnt.trials if t.id in comparable and CONFIG_TRIAL not in (t.id, t.parent)]
+    return max(others, key=lambda trial: comparable[trial.id], default=None)
 
 
 def gain(learnt: Learnt) -> float | None:
     """Return by how much the best trial is better than the config's own values, in the metric's unit; None without both."""
-    best, own = _by_id(learnt, learnt.best), config_trial(learnt)
-    if best is None or own is None or not is_number(best.score) or not is_number(own.score):
+    comparable = scores(learnt)
+    if learnt.best not in comparable or CONFIG_TRIAL not in comparable:
         return None
-    return (best.score or 0.0) - (own.score or 0.0)
+    return comparable[learnt.best] - comparable[CONFIG_TRIAL]
 
 
 def best_so_far(learnt: Learnt) -> list[list[float]]:
     """Return [number of the trial, best metric until then], for each trial with a score; the first trial has number 1."""
-    points: list[list[float]] = []
-    best = -math.inf
-    for number, trial in enumerate(learnt.trials, 1):
-        if trial.state in SCORED and is_number(trial.score):
-            best = max(best, trial.score or 0.0)
-            points.append([number, best if learnt.higher_is_better else -best])
-    return points
+    comparable = scores(learnt)
+    numbers = [number for number, trial in enumerate(learnt.trials, 1) if trial.id in comparable]
+    best = accumulate(comparable.values(), max)
+    return [[number, score if learnt.higher_is_better else -score] for number, score in zip(numbers, best, strict=True)]
 
 
 def headline(learnt: Learnt) -> str:
@@ -91,11 +93,12 @@ def headline(learnt: Learnt) -> str:
     num_others = sum(trial.id not in (CONFIG_TRIAL, CONFIRMATION) for trial in learnt.trials)
     of_own = f"{learnt.score_name} {readable(shown(learnt, own))}" if shown(learnt, own) is not None else ""
     if learnt.improved and found:
-        reached = f"Trial {found.id} reached {learnt.score_name} {readable(shown(learnt, found))}"
+        who = "The best settings, trained in full," if found.id == CONFIRMATION else f"Trial {found.id}"
+        reached = f"{who} reached {learnt.score_name} {readable(shown(learnt, found))}"
         difference = gain(learnt)
         if difference is None:
-            return f"{reached}; the config's own settings have no score. Its settings are taken."
-        return f"{reached}, better by {difference:.2g} than the config's own settings ({of_own}). Its settings are taken."
+            return f"{reached}; the config's own settings have no score. The Trainer takes what was found."
+        return f"{reached}, better by {difference:.2g} than the config's own ({of_own}). The Trainer takes what was found."
     stay = f"The config's own settings stay{f' ({of_own})' if of_own else ''}."
     if not num_others:
         return f"No other settings were tried. {stay}"
@@ -105,9 +108,16 @@ def headline(learnt: Learnt) -> str:
     return f"No other settings proved better: {closest}. {stay}"
 
 
+def named(trial: Trial) -> str:
+    """Call a trial by a name within a sentence."""
+    return "the confirmation" if trial.id == CONFIRMATION else f"trial {trial.id}"
+
+
 def readable(number: float | None) -> str:
-    """Write a number with five digits, a dash for none."""
-    return f"{number:.5g}" if number is not None and math.isfinite(number) else "–"
+    """Write a number with five digits, a large one whole, and a dash for none."""
+    if number is None or not math.isfinite(number):
+        return "-"
+    return f"{number:,.0f}" if 1e5 <= abs(number) < 1e15 else f"{number:.5g}"
 
 
 def finite(value: Any) -> Any:

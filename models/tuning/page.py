@@ -9,14 +9,14 @@ from typing import Any
 from models.tuning import charts
 from models.tuning.axes import is_number
 from models.tuning.drawing import Chart
-from models.tuning.findings import config_trial, found_trial, gain, headline, readable, scored, shown
+from models.tuning.findings import config_trial, found_trial, gain, headline, named, readable, scores, shown
 from models.tuning.importance import MIN_TRIALS, Importances
 from models.tuning.page_template import TEMPLATE
 from models.tuning.parallel_coordinates import MAX_AXES, parallel_coordinates_chart
 from models.tuning.space import Choice, Parameter, Space, label
 from models.tuning.trials import CONFIG_TRIAL, Learnt, Trial
 
-NONE = "–"
+NONE = "-"
 
 
 def page(learnt: Learnt, space: Space, importances: Importances) -> str:
@@ -35,7 +35,7 @@ def page(learnt: Learnt, space: Space, importances: Importances) -> str:
         headline=headline(learnt),
         facts=_facts(learnt),
         improved=learnt.improved,
-        found_id=found.id if found else None,
+        found=named(found) if found else None,
         settings=[_setting(name, parameter, config_trial(learnt), found) for name, parameter in space.items()],
         results=_results(learnt, found),
         charts=_charts(learnt, space, importances),
@@ -139,8 +139,8 @@ def _metric(learnt: Learnt, trial: Trial | None, name: str) -> str:
 
 
 def _rows(learnt: Learnt, space: Space) -> list[dict[str, Any]]:
-    ranked = sorted(scored(learnt), key=lambda trial: -(trial.score or 0.0))
-    ranks = {trial.id: rank for rank, trial in enumerate(ranked, 1)}
+    comparable = scores(learnt)
+    ranks = {identity: rank for rank, identity in enumerate(sorted(comparable, key=lambda x: -comparable[x]), 1)}
     return [
         {
             "number": number,

@@ -1,4 +1,4 @@
-"""The page about a search, as a Jinja template. Code, not a file beside it: so a change in it re-runs the stage that writes it."""
+"""The page about a search, as a Jinja template. Code, not a file beside it: a change re-runs the stage that writes the page."""
 
 TEMPLATE = """\
 <!DOCTYPE html>
@@ -47,22 +47,23 @@ code { font-size: .92em; }
 <h2>Settings</h2>
 <div class="scroll"><table>
 <thead><tr><th scope="col">setting</th><th scope="col">the config's own</th>
-{% if found_id %}<th scope="col">trial {{ found_id }}{{ "" if improved else ", the best other" }}</th>{% endif %}
+{% if found %}<th scope="col">{{ found }}{{ "" if improved else ", the best other" }}</th>{% endif %}
 <th scope="col">searched</th></tr></thead>
 <tbody>
 {% for row in settings %}
 <tr><th scope="row"><code>{{ row.name }}</code></th><td>{{ row.own }}</td>
-{% if found_id %}<td>{% if row.differs %}<strong>{{ row.found }}</strong>{% else %}{{ row.found }}{% endif %}</td>{% endif %}
+{% if found %}<td>{% if row.differs %}<strong>{{ row.found }}</strong>{% else %}{{ row.found }}{% endif %}</td>{% endif %}
 <td class="note">{{ row.searched }}</td></tr>
 {% endfor %}
 {% for row in results %}
-<tr><th scope="row">{{ row.name }}</th><td>{{ row.own }}</td>{% if found_id %}<td>{{ row.found }}</td>{% endif %}<td></td></tr>
+<tr><th scope="row">{{ row.name }}</th><td>{{ row.own }}</td>{% if found %}<td>{{ row.found }}</td>{% endif %}<td></td></tr>
 {% endfor %}
 </tbody></table></div>
-<p class="note">A dash: not searched in this trial, as its condition is not met. Bold: unlike the config's own.</p>
+<p class="note">A dash: not searched in that trial, as its condition is not met. Bold: unlike the config's own.</p>
 
 {% macro figure(chart, without) %}
-{% if chart %}<div class="scroll"><div style="min-width: {{ [chart.width_px * 7 // 10, 560] | max }}px">{{ chart.svg }}</div></div>
+{% if chart %}
+<div class="scroll"><div style="min-width: {{ chart.width_px * 7 // 10 }}px">{{ chart.svg }}</div></div>
 {% else %}<p class="note">{{ without }}</p>{% endif %}
 {% endmacro %}
 <h2>Best so far</h2>
@@ -73,14 +74,16 @@ code { font-size: .92em; }
 <p>How much of the differences between trials each setting explains, interactions with others included, over the whole space: by
 a random forest on {{ importances.num_trials }} trials. It explains {{ explained }} of the differences between trials that it
 has not seen.</p>
-{% if not importances.reliable %}<p class="warning">Unreliable: that is too little to tell what mattered from chance. More trials
-help; or the settings hardly matter within these ranges.</p>{% endif %}
+{% if not importances.reliable %}
+<p class="warning">Unreliable: that is too little to tell what mattered from chance. More trials help; or the settings hardly
+matter within these ranges.</p>
+{% endif %}
 {% endif %}
 {{ figure(charts.importance, without_importances) }}
 
 <h2>All settings at once</h2>
-{% if charts.parallel %}<p>Each line is a trial: the darker, the better. Orange:
-{{ ("trial " ~ found_id) if found_id else "none" }}; blue: the config's own. A gap: not searched in this trial.
+{% if charts.parallel %}<p>Each line is a trial: the darker, the better. What matters most stands beside the result. Orange:
+{{ found or "none" }}; blue: the config's own. A gap: not searched in this trial.
 {% if num_hidden %}The {{ num_hidden }} least important settings are left out.{% endif %}</p>{% endif %}
 {{ figure(charts.parallel, "No trial has a score.") }}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from models.tuning import drawing
 from models.tuning.axes import Axis, axis_of, floor
 from models.tuning.drawing import BEST, DARKEST_IS_BEST, OWN, PALEST, Chart
-from models.tuning.findings import found_trial, readable, scored, shown
+from models.tuning.findings import found_trial, named, readable, scores, shown
 from models.tuning.importance import Importances
 from models.tuning.space import Space
 from models.tuning.trials import CONFIG_TRIAL, Learnt, Trial
@@ -28,18 +28,19 @@ def parallel_coordinates_chart(learnt: Learnt, space: Space, importances: Import
 
     A trial's line has a gap where a parameter is not searched in it.
     """
-    trials = sorted(scored(learnt), key=lambda trial: trial.score or 0.0)
-    if not trials:
+    comparable = scores(learnt)
+    if not comparable:
         return None
+    trials = sorted((t for t in learnt.trials if t.id in comparable), key=lambda trial: comparable[trial.id])
     shares = importances.shares
-    names = sorted(sorted(space, key=lambda name: -shares.get(name, 0.0))[:MAX_AXES], key=list(space).index)
+    names = sorted(sorted(space, key=lambda name: -shares.get(name, 0.0))[:MAX_AXES], key=_from_the_left(space, shares))
     axes_of = {name: axis_of(space[name], [t.values[name] for t in trials if name in t.values]) for name in names}
-    metric = _metric_axis(learnt, trials)
+    metric = _metric_axis(list(comparable.values()), learnt.higher_is_better)
     found = found_trial(learnt)
     description = f"{len(trials)} trials by {', '.join(names)} and {learnt.score_name}."
     if found:
         values = ", ".join(f"{name} {found.values[name]}" for name in names if name in found.values)
-        description += f" Trial {found.id}: {values}; {learnt.score_name} {readable(shown(learnt, found))}."
+        description += f" Of {named(found)}: {values}; {learnt.score_name} {readable(shown(learnt, found))}."
 
     def draw() -> Figure:
         figure, axes = _frame([*(_two_lines(name) for name in names), learnt.score_name])
@@ -55,12 +56,17 @@ def parallel_coordinates_chart(learnt: Learnt, space: Space, importances: Import
     return drawing.drawn("parallel-coordinates", "Settings and results of all trials", description, draw)
 
 
-def _metric_axis(learnt: Learnt, trials: Sequence[Trial]) -> Axis:
+def _from_the_left(space: Space, shares: Mapping[str, float]) -> Callable[[str], tuple[bool, float]]:
+    """Return a sort key: first what is only sometimes searched, as gaps break lines; what matters most beside the result."""
+    return lambda name: (not space[name].when, shares.get(name, 0.0))
+
+
+def _metric_axis(comparable: Sequence[float], higher_is_better: bool) -> Axis:
     """Return an axis on which better is higher; trials below its end are drawn at it."""
-    low, high = floor([trial.score or 0.0 for trial in trials]), max(trial.score or 0.0 for trial in trials)
+    low, high = floor(comparable), max(comparable)
     if low == high:
-        low, high = low - 0.5, high + 0.5
-    return Axis(low, high) if learnt.higher_is_better else Axis(-low, -high)
+        low, high = low - (0.01 * abs(low) or 0.1), high + (0.01 * abs(high) or 0.1)
+    return Axis(low, high) if higher_is_better else Axis(-low, -high)
 
 
 def _frame(titles: Sequence[str]) -> tuple[Figure, Axes]:
@@ -94,7 +100,8 @@ def _marks(axis: Axis) -> list[tuple[float, str]]:
         return [(position / last, text.strip('"')) for position, text in enumerate(axis.labels)]
     if axis.log:
         powers = range(math.ceil(math.log10(axis.low)), math.floor(math.log10(axis.high)) + 1)
-        between = [10.0**power for power in powers]
+        digits = (1, 2, 5) if len(powers) <= 2 else (1,)
+        between = [digit * 10.0**power for power in [powers.start - 1, *powers] for digit in digits]
     else:
         between = [axis.low + share * (axis.high - axis.low) for share in (0.25, 0.5, 0.75)]
     places = [(axis.at(x) or 0.0, x) for x in between]
@@ -115,7 +122,9 @@ def _colour(trial: Trial, found: Trial | None, rank: float) -> str:
 
 def _line(axes: Axes, places: Sequence[float | None], colour: str, strong: bool) -> None:
     heights = [math.nan if place is None else place for place in places]
-    look = {"linewidth": 2.2, "alpha": 1.0, "zorder": 4} if strong else {"linewidth": 0.9, "alpha": 0.7, "zorder": 2}
+    look: dict[str, Any] = (
+        {"linewidth": 2.2, "alpha": 1.0, "zorder": 4} if strong else {"linewidth": 0.9, "alpha": 0.7, "zorder": 2}
+    )
     axes.plot(range(len(heights)), heights, color=colour, marker="o", markersize=4 if strong else 2.5, **look)
 
 

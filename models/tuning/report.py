@@ -43,7 +43,7 @@ def write_report(learnt: Learnt, space: Space, write: Callable[[str, str], None]
 
 
 def trials_table(learnt: Learnt, space: Space) -> str:
-    """Return a CSV with a row for each trial: scores as they were compared, higher is better; nothing where there is nothing."""
+    """Return a CSV with a row for each trial. Scores are as they were compared: higher is better."""
     metrics = list(dict.fromkeys(name for trial in learnt.trials for name in trial.metrics))
     header = ["trial", "state", "score", *metrics, "seconds", "epochs", "last_epoch", "full", "parent", *space, "error"]
     rows = (
@@ -60,7 +60,7 @@ def trials_table(learnt: Learnt, space: Space) -> str:
 
 
 def epochs_table(learnt: Learnt) -> str:
-    """Return a CSV with a row for each value: trial, epoch, metric, value. A trial that went on has its ancestors' epochs too."""
+    """Return a CSV of trial, epoch, metric, value. A trial that went on from another one has that one's epochs too."""
     rows = (
         [trial.id, epoch, metric, value]
         for trial in learnt.trials

@@ -97,7 +97,9 @@ class Int(_Parameter):
 
     def holds(self, value: Any) -> bool:
         """Tell whether a value is one of these."""
-        return not isinstance(value, bool) and isinstance(value, int) and value in self.grid
+        if isinstance(value, bool) or not isinstance(value, int):
+            return False
+        return self.min <= value <= self.max if self.step is None else value in self.grid
 
 
 class Choice(_Parameter):
