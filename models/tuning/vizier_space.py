@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from models.tuning.axes import is_number
+from models.tuning.report.axes import is_number
 from models.tuning.space import Choice, Float, Int, Parameter, Space, Values, active, label, ordered
 
 Spec = dict[str, Any]

@@ -17,7 +17,7 @@ from models import datasets
 from models.tuning.config import Hyperband
 from models.tuning.objective import Judge
 from models.tuning.oracles import kerastuner_config
-from models.tuning.report import write_report
+from models.tuning.report.writing import write_report
 from models.tuning.running import Material, Setting
 from models.tuning.search import Problem, search
 from pipeline.artifacts import HYPERPARAMETERS_FILE, TUNING_SUMMARY_FILE, going_on_folder

@@ -136,7 +136,7 @@ def test_values_of_a_search_for_another_model_are_refused_with_the_cure(config: 
     )
     with pytest.raises(
         ValueError,
-        match=r"do not fit `model:` and `fit:`: filters: Extra inputs are not permitted\. Search anew with `tuner.reuse: never`",
+        match=r"do not fit `model:` and `fit:`: filters: Extra inputs are not permitted\. Search anew with `tuner.reuse: never",
     ):
         settings.tuned(content | {"config_values": {"model.filters": 3}})
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.tuning.importance import MIN_TRIALS, RELIABLE_R2, importances
+from models.tuning.report.importance import MIN_TRIALS, RELIABLE_R2, importances
 from models.tuning.space import Choice, Float, Int, Space, active
 from models.tuning.trials import Trial
 

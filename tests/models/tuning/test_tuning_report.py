@@ -21,7 +21,7 @@ from made_up_searches import (
     searched,
 )
 
-from models.tuning.report import EPOCHS, EVERYTHING, PAGE, TRIALS, write_report
+from models.tuning.report.writing import EPOCHS, EVERYTHING, PAGE, TRIALS, write_report
 from models.tuning.space import Choice, Float, Space
 from models.tuning.trials import CONFIG_TRIAL, CONFIRMATION, Learnt, Trial
 

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import accumulate
 from typing import Any
 
-from models.tuning.importance import Importances
+from models.tuning.report.importance import Importances
 from models.tuning.trials import CONFIG_TRIAL, CONFIRMATION, SCORED, Learnt, Trial
 
 

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.tuning import charts
-from models.tuning.axes import is_number
-from models.tuning.drawing import Chart
-from models.tuning.findings import config_trial, found_trial, gain, headline, named, readable, scores, shown
-from models.tuning.importance import MIN_TRIALS, Importances
-from models.tuning.page_template import TEMPLATE
-from models.tuning.parallel_coordinates import MAX_AXES, parallel_coordinates_chart
+from models.tuning.report import charts
+from models.tuning.report.axes import is_number
+from models.tuning.report.drawing import Chart
+from models.tuning.report.findings import config_trial, found_trial, gain, headline, named, readable, scores, shown
+from models.tuning.report.importance import MIN_TRIALS, Importances
+from models.tuning.report.page_template import TEMPLATE
+from models.tuning.report.parallel_coordinates import MAX_AXES, parallel_coordinates_chart
 from models.tuning.space import Choice, Parameter, Space, label
 from models.tuning.trials import CONFIG_TRIAL, Learnt, Trial
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from models.tuning import drawing
-from models.tuning.axes import floor, is_number
-from models.tuning.drawing import BEST, FAILED, OTHER, OWN, Chart
-from models.tuning.findings import best_so_far, config_trial, found_trial, named, readable, scores, shown
-from models.tuning.importance import Importances
+from models.tuning.report import drawing
+from models.tuning.report.axes import floor, is_number
+from models.tuning.report.drawing import BEST, FAILED, OTHER, OWN, Chart
+from models.tuning.report.findings import best_so_far, config_trial, found_trial, named, readable, scores, shown
+from models.tuning.report.importance import Importances
 from models.tuning.trials import SCORED, Learnt, Trial
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models.tuning.axes import Axis, axis_of, floor, is_number
+from models.tuning.report.axes import Axis, axis_of, floor, is_number
 from models.tuning.space import Choice, Space, holds
 from models.tuning.trials import SCORED, Trial
 

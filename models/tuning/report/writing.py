@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from models.tuning.findings import finite, learnt_summary
-from models.tuning.importance import importances
+from models.tuning.report.findings import finite, learnt_summary
+from models.tuning.report.importance import importances
 from models.tuning.space import Space, label
 from models.tuning.trials import Learnt
 
@@ -29,7 +29,7 @@ def write_report(learnt: Learnt, space: Space, write: Callable[[str, str], None]
       The summary, as JSON can say it: algorithm, objective, improved, values, best, config, gain, trials by state, importances,
       best so far.
     """
-    from models.tuning.page import page  # it needs a charting library
+    from models.tuning.report.page import page  # it needs a charting library
 
     mattered = importances(learnt.trials, space)
     summary = learnt_summary(learnt, mattered)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from models.tuning import drawing
-from models.tuning.axes import Axis, axis_of, floor
-from models.tuning.drawing import BEST, DARKEST_IS_BEST, OWN, PALEST, Chart
-from models.tuning.findings import found_trial, named, readable, scores, shown
-from models.tuning.importance import Importances
+from models.tuning.report import drawing
+from models.tuning.report.axes import Axis, axis_of, floor
+from models.tuning.report.drawing import BEST, DARKEST_IS_BEST, OWN, PALEST, Chart
+from models.tuning.report.findings import found_trial, named, readable, scores, shown
+from models.tuning.report.importance import Importances
 from models.tuning.space import Space
 from models.tuning.trials import CONFIG_TRIAL, Learnt, Trial
 

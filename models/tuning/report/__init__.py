@@ -1,0 +1,1 @@
+"""What a search learnt, for people and for programs."""
