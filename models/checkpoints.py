@@ -116,7 +116,7 @@ class Checkpoints(keras.callbacks.Callback):
         if not self._policy.writes or not num_steps or batch + 1 >= num_steps:  # the end of an epoch has its own
             return
         if self._is_due(self._epoch * num_steps + batch + 1):
-            self._save(self._state(self._epoch, batch + 1, None))
+            self._save(self._epoch, batch + 1, None)
 
     def _is_due(self, step: int) -> bool:
         if self._policy.steps and step - self._saved_step >= self._policy.steps:
@@ -133,12 +133,12 @@ class Checkpoints(keras.callbacks.Callback):
         due = self._policy.steps and steps_since >= self._policy.steps
         if not ends and not due and time.monotonic() - self._saved_at < self._cost / _SHARE:
             return
-        self._save(self._state(epoch + 1, 0, logs or {}))
+        self._save(epoch + 1, 0, logs or {})
 
-    def _save(self, state: Checkpoint) -> None:
+    def _save(self, epochs: int, steps: int, logs: Mapping[str, float] | None) -> None:
         began = time.monotonic()
-        self._write(state)
-        self._saved_step = state.epochs * (self.params["steps"] or 0) + state.steps
+        self._write(self._state(epochs, steps, logs))
+        self._saved_step = epochs * (self.params["steps"] or 0) + steps
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - began
 
