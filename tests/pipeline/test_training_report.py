@@ -78,6 +78,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_report_counts_examples_and_says_where_time_went(report: dict[str, Any]) -> None:
     assert (report["examples"], report["epochs"]) == (NUM_TRAIN, 2)
     assert report["strategy"].startswith("one device, ")
+    scale = ("replicas", "global_batch_size", "learning_rate", "first_learning_rate", "warmup_epochs")
+    assert [report[key] for key in scale] == [1, 32, 0.002, 0.002, 0.0]
+    assert (report["precision"], report["sharding"], report["examples_left_out"]) == ("float32", "by position, in memory", 0)
     assert len(report["loss"]) == len(report["eval_loss"]) == 2
     assert sorted(report["seconds"]) == ["baseline", "export", "fit", "read"]
     # Of all epochs; the seconds are rounded.
