@@ -21,7 +21,7 @@ from multiprocessing.context import ForkProcess
 from pipeline.progress import announce
 
 _MOST_STARTS = 10
-_ADDRESS = "127.0.0.1"
+_ADDRESS, _ERROR = "127.0.0.1", "error-"
 
 
 def run_workers(work: Callable[[], None], number: int) -> None:
@@ -78,13 +78,14 @@ def _child(work: Callable[[], None], addresses: Sequence[str], position: int, fo
     os.environ["TF_CONFIG"] = json.dumps(
         {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": position}}
     )
+    tempfile.tempdir = folder  # goes with it, also what a worker that is stopped left
     if position:  # one is enough to say how far they are
         logging.getLogger("pipeline.progress").handlers.clear()
     try:
         work()
     except BaseException as error:
         logging.error("Worker %d failed:\n%s", position, traceback.format_exc())
-        with open(os.path.join(folder, f"error-{position}"), "w", encoding="utf-8") as file:
+        with open(os.path.join(folder, f"{_ERROR}{position}"), "w", encoding="utf-8") as file:
             file.write(f"Worker {position} of {len(addresses)} failed: {error}")
         status = 1
     else:
@@ -94,7 +95,7 @@ def _child(work: Callable[[], None], addresses: Sequence[str], position: int, fo
 
 def _first_error(folder: str) -> str:
     """Return what the first worker to fail said: the others only say that it was gone."""
-    files = sorted((os.path.join(folder, name) for name in os.listdir(folder)), key=os.path.getmtime)
+    files = sorted((os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(_ERROR)), key=os.path.getmtime)
     if not files:
         return "A worker ended without a word. The log has its last lines."
     with open(files[0], encoding="utf-8") as file:
