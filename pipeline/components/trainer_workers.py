@@ -59,9 +59,12 @@ def _run_once(work: Callable[[], None], number: int, folder: str) -> list[int | 
     for worker in workers:
         worker.start()
     try:
-        while workers[0].exitcode is None and all(worker.exitcode in (None, 0) for worker in workers):
-            wait([worker.sentinel for worker in workers if worker.exitcode is None])
-        return [worker.exitcode for worker in workers]
+        while True:
+            # Looked at once a turn: one that ended in between would be waited for no more, and perhaps nobody else.
+            statuses = [worker.exitcode for worker in workers]
+            if statuses[0] is not None or any(statuses):
+                return statuses
+            wait([worker.sentinel for worker, status in zip(workers, statuses, strict=True) if status is None])
     finally:
         _stop(workers)
 
