@@ -21,7 +21,7 @@ from multiprocessing.context import ForkProcess
 from pipeline.progress import announce
 
 _MOST_STARTS = 10
-_ADDRESS = "127.0.0.1"
+_ADDRESS, _ERROR = "127.0.0.1", "error-"
 
 
 def run_workers(work: Callable[[], None], number: int) -> None:
@@ -59,9 +59,12 @@ def _run_once(work: Callable[[], None], number: int, folder: str) -> list[int | 
     for worker in workers:
         worker.start()
     try:
-        while workers[0].exitcode is None and all(worker.exitcode in (None, 0) for worker in workers):
-            wait([worker.sentinel for worker in workers if worker.exitcode is None])
-        return [worker.exitcode for worker in workers]
+        while True:
+            # Looked at once a turn: one that ended in between would be waited for no more, and perhaps nobody else.
+            statuses = [worker.exitcode for worker in workers]
+            if statuses[0] is not None or any(statuses):
+                return statuses
+            wait([worker.sentinel for worker, status in zip(workers, statuses, strict=True) if status is None])
     finally:
         _stop(workers)
 
@@ -78,13 +81,14 @@ def _child(work: Callable[[], None], addresses: Sequence[str], position: int, fo
     os.environ["TF_CONFIG"] = json.dumps(
         {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": position}}
     )
+    tempfile.tempdir = folder  # goes with it, also what a worker that is stopped left
     if position:  # one is enough to say how far they are
         logging.getLogger("pipeline.progress").handlers.clear()
     try:
         work()
     except BaseException as error:
         logging.error("Worker %d failed:\n%s", position, traceback.format_exc())
-        with open(os.path.join(folder, f"error-{position}"), "w", encoding="utf-8") as file:
+        with open(os.path.join(folder, f"{_ERROR}{position}"), "w", encoding="utf-8") as file:
             file.write(f"Worker {position} of {len(addresses)} failed: {error}")
         status = 1
     else:
@@ -94,7 +98,7 @@ def _child(work: Callable[[], None], addresses: Sequence[str], position: int, fo
 
 def _first_error(folder: str) -> str:
     """Return what the first worker to fail said: the others only say that it was gone."""
-    files = sorted((os.path.join(folder, name) for name in os.listdir(folder)), key=os.path.getmtime)
+    files = sorted((os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(_ERROR)), key=os.path.getmtime)
     if not files:
         return "A worker ended without a word. The log has its last lines."
     with open(files[0], encoding="utf-8") as file:
