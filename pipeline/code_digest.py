@@ -16,7 +16,7 @@ PACKAGES = ("pipeline", "models", "preprocessing")
 # Libraries whose version changes what a stage computes.
 LIBRARIES = (
     "tfx", "tensorflow", "tf-keras", "tensorflow-transform", "tensorflow-data-validation", "tensorflow-model-analysis",
-    "tensorflow-model-optimization", "apache-beam", "numpy", "scipy", "pyarrow",
+    "tensorflow-model-optimization", "apache-beam", "numpy", "scipy", "pyarrow", "keras-tuner", "scikit-learn",
 )  # fmt: skip
 
 

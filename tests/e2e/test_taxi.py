@@ -71,13 +71,14 @@ def test_summary_has_the_keys_of_the_contract(taxi: Finished) -> None:
     summary = taxi.summary
     expected = (
         "schema_version run_id pipeline status started seconds startup_seconds peak_rss_mb versions config_digest code_digest "
-        "stages data metrics slices gates edge pushed"
+        "stages data metrics slices gates edge tuning pushed"
     )
     assert sorted(summary) == sorted(expected.split())
     assert summary["schema_version"] == 1
     assert sorted(summary["versions"]) == ["python", "tensorflow", "tfx"]
     assert sorted(summary["stages"][0]) == ["error", "id", "seconds", "state"]
     assert sorted(summary["metrics"]) == ["baseline", "candidate", "simple_baseline"]
+    assert summary["tuning"] is None
     variant_keys = "name techniques size_bytes gzip_bytes metrics delta latency_us sparsity passed error"
     assert set(variant_keys.split()) <= set(summary["edge"]["variants"][0])
     assert (taxi.root / "runs" / "latest").resolve().name == summary["run_id"]

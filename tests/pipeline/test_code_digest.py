@@ -80,9 +80,9 @@ def test_version_of_every_library_that_computes_is_part_of_the_digest(repository
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.split(".")[0])
-    # They read configs and measure memory.
-    others = {*sys.stdlib_module_names, *digests.PACKAGES, "pydantic", "psutil"}
-    names = {name.replace("_", "-") for name in imported - others}
+    # They read configs, measure memory and draw.
+    others = {*sys.stdlib_module_names, *digests.PACKAGES, "pydantic", "psutil", "matplotlib", "jinja2", "markupsafe"}
+    names = {"scikit-learn" if name == "sklearn" else name.replace("_", "-") for name in imported - others}
     assert names - set(digests.LIBRARIES) == set()
     assert {f"{name}=={importlib.metadata.version(name)}" for name in names} <= set(digests.library_versions().split())
 
