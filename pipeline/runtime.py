@@ -18,7 +18,7 @@ class Runtime(Protocol):
     """What differs between a laptop and Vertex AI."""
 
     @property
-    def strategy(self) -> Kind:
+    def training_strategy(self) -> Kind:
         """The tf.distribute strategy of the Trainer."""
 
     @property

@@ -270,7 +270,7 @@ def _train_settings(config: PipelineConfig, runtime: Runtime) -> dict[str, Any]:
         "label": config.label,
         "fit": config.fit,
         "metrics": config.metrics,
-        "strategy": runtime.strategy,
+        "strategy": runtime.training_strategy,
         "devices": runtime.devices,
     }
 

@@ -28,14 +28,14 @@ class LocalRuntime:
 
     Attributes:
       root: holds artifacts, metadata and pushed models.
-      strategy: the tf.distribute strategy of the Trainer.
+      training_strategy: the tf.distribute strategy of the Trainer.
       devices: what that strategy runs on, where the machine does not say it.
       workers: processes that the Trainer starts for `multi_worker`; 1: TF_CONFIG names others.
       engine: what statistics, transform and evaluation run on.
     """
 
     root: Path
-    strategy: Kind = "auto"
+    training_strategy: Kind = "auto"
     devices: Devices = field(default_factory=Devices)
     workers: int = 1
     engine: Engine = "columnar"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 from tfx.dsl.components.base.base_node import BaseNode
@@ -16,19 +16,20 @@ from pipeline.errors import ConfigError
 from pipeline.ingest.source import PACKAGE_SCHEME, resolve_package
 from pipeline.remote import is_remote
 from pipeline.runtime import Engine
+from pipeline.vertex.dataflow import Dataflow
+from pipeline.vertex.machines import Machine
+from pipeline.vertex.network import Network
+from pipeline.vertex.pools import Training, fitting_strategy
+from pipeline.vertex.retries import Retries
+from pipeline.vertex.serving import Serving
+from pipeline.vertex.tuning import Tuning
 from pipeline.withdrawn import Withdrawal
 
 _Bucket = Annotated[str, pydantic.Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$")]
-
-
-class Dataflow(pydantic.BaseModel):
-    """Workers of the Beam stages."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-    machine_type: str = "e2-standard-4"
-    max_workers: int = pydantic.Field(4, ge=1)
-    disk_size_gb: int = pydantic.Field(50, ge=10)
+_Label = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+_LabelValue = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9_-]{0,63}$")]
+_ACCOUNT = r"^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$"
+DEFAULT_STAGE = "default"
 
 
 class VertexRuntime(pydantic.BaseModel):
@@ -43,10 +44,35 @@ class VertexRuntime(pydantic.BaseModel):
     site_packages: str = pydantic.Field(
         "/opt/venv/lib/python3.10/site-packages", description="Where the image keeps its packages."
     )
-    service_account: str | None = None
+    accelerators: Literal["cpu", "gpu", "tpu"] = pydantic.Field(
+        "cpu", description="What the image's TensorFlow can use: the ARG of its Dockerfile. A GPU image runs on CPUs too."
+    )
+    service_account: str | None = pydantic.Field(None, pattern=_ACCOUNT)
+    network: Network | None = None
+    encryption_key: str | None = pydantic.Field(
+        None, pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", description="CMEK, in the region."
+    )
+    labels: dict[_Label, _LabelValue] = pydantic.Field({}, description="Of all that is rented, for the bill.")
     strategy: Kind = pydantic.Field("auto", description="The tf.distribute strategy of the Trainer: see docs/training.md.")
-    devices: Devices = pydantic.Field(Devices(), description="What that strategy runs on.")
+    stages: dict[str, Machine] = pydantic.Field(
+        {}, description="{stage: its machine}; `default` for all others. One with a `disk` or a TPU becomes a custom job."
+    )
+    training: Training | None = pydantic.Field(
+        None, description="Default: the Trainer runs in its task, on the stage's machine."
+    )
+    tuning: Tuning = Tuning()
     dataflow: Dataflow | None = pydantic.Field(None, description="Default: Beam stages run inside their own container.")
+    tensorboard: str | None = pydantic.Field(None, pattern=r"^projects/[^/]+/locations/[^/]+/tensorboards/[^/]+$")
+    experiment: str | None = pydantic.Field(None, pattern=r"^[a-z0-9][a-z0-9-]{0,127}$")
+    serving: Serving | None = pydantic.Field(None, description="Default: models go to the bucket and are not registered.")
+    failure_policy: Literal["fast", "slow"] = pydantic.Field(
+        "fast", description="After a failure: start nothing more, or finish what does not need it."
+    )
+    retries: Retries = Retries()
+    timeout_hours: float = pydantic.Field(24.0, gt=0, description="Of one stage: it is ended then.")
+    notify: str | None = pydantic.Field(
+        None, pattern=r"^projects/[^/]+/topics/[^/]+$", description="Pub/Sub topic that is told how each run ended."
+    )
 
     @pydantic.field_validator("image")
     @classmethod
@@ -57,6 +83,46 @@ class VertexRuntime(pydantic.BaseModel):
                 f"'{image}' is mutable: Vertex would reuse old results. Name a digest (@sha256:...) or a source tag."
             )
         return image
+
+    @pydantic.model_validator(mode="after")
+    def _fits(self) -> VertexRuntime:
+        if self.training and "Trainer" in self.stages:
+            raise ValueError("the Trainer's machines are in `training` and in `stages: Trainer`. Leave one out.")
+        machines = self.machines
+        if any(machine.is_tpu for machine in machines) and self.accelerators != "tpu":
+            raise ValueError(
+                f"a TPU VM needs an image with TensorFlow for TPUs; `accelerators: {self.accelerators}` says it has none."
+            )
+        if any(machine.num_gpus for machine in machines) and self.accelerators != "gpu":
+            raise ValueError(
+                f"GPUs are asked for, but `accelerators: {self.accelerators}` says that the image cannot use them: TensorFlow "
+                "would silently train on the CPU. Build it with ACCELERATOR=gpu, and say `accelerators: gpu`."
+            )
+        for what, resource in (("tensorboard", self.tensorboard), ("encryption_key", self.encryption_key)):
+            if resource and (place := resource.split("/")[3]) != self.region:
+                raise ValueError(f"{what} is in {place}, the pipeline runs in {self.region}. Use one of the same region.")
+        fitting_strategy(self.strategy, self.training, self.machine_of("Trainer"))
+        return self
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """All that runs this project's image."""
+        pools = self.training
+        trainers = [pools.chief, pools.workers, pools.evaluator] if pools else []
+        return tuple(machine for machine in (*self.stages.values(), *trainers, self.tuning.trial) if machine)
+
+    def machine_of(self, stage: str) -> Machine | None:
+        """Return what a stage runs on, None where Vertex chooses."""
+        return self.stages.get(stage) or self.stages.get(DEFAULT_STAGE)
+
+    @property
+    def training_strategy(self) -> Kind:
+        """The strategy that fits the Trainer's machines."""
+        return fitting_strategy(self.strategy, self.training, self.machine_of("Trainer"))
+
+    @property
+    def devices(self) -> Devices:
+        return Devices()  # all that a machine has
 
     def newest_version(self, kind: str) -> int:
         return 0
@@ -102,22 +168,9 @@ class VertexRuntime(pydantic.BaseModel):
         )
 
     def _beam_args(self) -> list[str]:
-        if not self.dataflow:
-            return ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
-        args = {
-            "runner": "DataflowRunner",
-            "project": self.project,
-            "region": self.region,
-            "temp_location": f"{self.bucket}/dataflow",
-            "sdk_container_image": self.image,
-            "experiments": "use_runner_v2",
-            "worker_machine_type": self.dataflow.machine_type,
-            "max_num_workers": self.dataflow.max_workers,
-            "disk_size_gb": self.dataflow.disk_size_gb,
-        }
-        if self.service_account:
-            args["service_account_email"] = self.service_account
-        return [f"--{key}={value}" for key, value in args.items()]
+        if self.dataflow:
+            return self.dataflow.beam_args(self)
+        return ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
 
 
 def load_runtime(path: Path) -> VertexRuntime:
