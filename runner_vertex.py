@@ -28,6 +28,9 @@ def compile_(
         typer.echo(f"--output: the folder {output.parent} does not exist.", err=True)
         raise typer.Exit(2)
     try:
+        from pipeline import lean_imports
+
+        lean_imports.orchestrating()
         from pipeline.config import load_config
 
         experiment = load_config(config, overrides)

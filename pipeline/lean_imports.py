@@ -68,6 +68,12 @@ def orchestrating() -> None:
     importlib.import_module("pipeline.local_files").install()
 
 
+def without_kfp_client() -> None:
+    """Have `kfp.pipeline_spec`, protocol buffers, not import the client of Kubeflow, and with it that of Kubernetes."""
+    if "kfp" not in sys.modules:
+        _postpone("kfp")
+
+
 def read_tensorflow() -> None:
     """Read TensorFlow, Keras and TensorFlow Transform, for a process that will need them."""
     with _all_missing(*_NOT_FOR_MODELS):

@@ -4,27 +4,63 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
-
+from pipeline import lean_imports
 from pipeline.config import PipelineConfig
-from pipeline.graph import build_pipeline
-from pipeline.vertex.runtime import VertexRuntime
+from pipeline.errors import ConfigError
+from pipeline.vertex.finishing import finish
+
+if TYPE_CHECKING:
+    from tfx.orchestration.pipeline import Pipeline
+
+    from pipeline.vertex.runtime import VertexRuntime
+
+_SCHEMA_VERSION = "2.1.0"
 
 
 def compile_job(config: PipelineConfig, runtime: VertexRuntime) -> dict[str, Any]:
-    """Return the PipelineJob as a dict: displayName, labels, runtimeConfig and pipelineSpec (schema 2.1)."""
-    with tempfile.TemporaryDirectory() as folder:
-        runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
-            config=kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image=runtime.image, use_pipeline_spec_2_1=True),
-            output_dir=folder,
-            output_filename="job.json",
-        )
-        runner.run(build_pipeline(config, runtime), write_out=True)
-        return json.loads(Path(folder, "job.json").read_text("utf-8"))
+    """Return the PipelineJob as the API takes it, in its REST form, with the pipeline spec (schema 2.1) in it.
+
+    Raises:
+      ConfigError: the pipeline cannot run as the runtime file says.
+    """
+    lean_imports.orchestrating()
+    lean_imports.without_kfp_client()
+    from pipeline.graph import build_pipeline
+
+    graph = build_pipeline(config, runtime)
+    stages = {component.id for component in graph.components}
+    if strange := sorted(set(runtime.stages) - stages - {"default"}):
+        raise ConfigError(f"stages: this pipeline has no {', '.join(strange)}. Expected any of: {', '.join(sorted(stages))}.")
+    job = {
+        "displayName": config.name,
+        "pipelineSpec": _spec(graph, runtime),
+        "runtimeConfig": {"gcsOutputDirectory": graph.pipeline_info.pipeline_root},
+    }
+    executors = {component.id: getattr(component.executor_spec, "class_path", None) for component in graph.components}
+    return finish(job, executors, config, runtime)
+
+
+def _spec(graph: Pipeline, runtime: VertexRuntime) -> dict[str, Any]:
+    """Return what TFX makes of a graph."""
+    from google.protobuf import json_format
+    from tfx import version
+    from tfx.components.example_gen.component import FileBasedExampleGen
+    from tfx.orchestration.kubeflow.v2 import pipeline_builder, step_builder
+
+    # It asks whether a stage is one of the two; by way of `tfx.components` that would import every component there is.
+    step_builder.components = SimpleNamespace(FileBasedExampleGen=FileBasedExampleGen, InfraValidator=_NoInfraValidator)
+    builder = pipeline_builder.PipelineBuilder(graph, runtime.image, default_commands=[], use_pipeline_spec_2_1=True)
+    spec = builder.build()
+    spec.sdk_version, spec.schema_version = f"tfx-{version.__version__}", _SCHEMA_VERSION
+    return json_format.MessageToDict(spec)
+
+
+class _NoInfraValidator:
+    """Stands for a component of which the graph has none."""
 
 
 def write_job(job: dict[str, Any], output: Path) -> None:

@@ -111,6 +111,11 @@ class VertexRuntime(pydantic.BaseModel):
         trainers = [pools.chief, pools.workers, pools.evaluator] if pools else []
         return tuple(machine for machine in (*self.stages.values(), *trainers, self.tuning.trial) if machine)
 
+    @property
+    def location(self) -> str:
+        """The parent of all resources."""
+        return f"projects/{self.project}/locations/{self.region}"
+
     def machine_of(self, stage: str) -> Machine | None:
         """Return what a stage runs on, None where Vertex chooses."""
         return self.stages.get(stage) or self.stages.get(DEFAULT_STAGE)
