@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.vertex.serving_api import plain
 from pipeline.vertex.traffic import ALL
 
 SCORES, PREDICTIONS = "scores", "predictions"
@@ -80,7 +81,7 @@ def probe(ask: Callable[[], Any], deployed_id: str, percent: int, wanted: int) -
         try:
             response = ask()
         except exceptions.GoogleAPICallError as error:
-            errors.append(error.message)
+            errors.append(plain(error))
             if len(errors) >= wanted:
                 return Probed(answers, number, errors)
             continue

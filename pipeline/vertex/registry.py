@@ -53,7 +53,7 @@ def register(api: ServingApi, registry: Registry, pushed: Pushed) -> Registered:
     answer = api.finish(until_undisturbed(lambda: _upload(api, registry, pushed)))
     if answer is None:
         return Registered("", "", "a dry run")
-    version = Version(answer.model_version_id, f"{registry.name}@{answer.model_version_id}")
+    version = next(each for each in versions_of(api, registry.name) if each.id == answer.model_version_id)
     move_aliases(api, registry.name, version, registry.aliases)
     return Registered(registry.name, version.id, "uploaded")
 

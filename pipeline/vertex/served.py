@@ -126,7 +126,7 @@ class Served:
         Raises:
           ConfigError: there is nothing to go back to.
         """
-        champion, begun = self.champion, [v for v in self.versions if v.is_withdrawn and self._is_in_use(v)]
+        champion, begun = self.champion, [v for v in self.versions if v.is_withdrawn and self._is_left(v)]
         canaries = self._canaries()
         target: Version | None
         if asked is not None:
@@ -148,6 +148,9 @@ class Served:
     def _canaries(self) -> list[Version]:
         with_traffic = {each.version for each in self.deployed if each.traffic}
         return [v for v in self.versions if v.id in with_traffic and v != self.champion and not v.is_withdrawn]
+
+    def _is_left(self, version: Version) -> bool:
+        return version == self.champion or self.deployed_of(version) is not None
 
     def _is_in_use(self, version: Version) -> bool:
         deployed = self.deployed_of(version)

@@ -110,7 +110,7 @@ def until_undisturbed(change: Callable[[], T], pause_seconds: float = _FIRST_PAU
                 raise
             if attempt == _TRIES - 1:
                 raise ServingError(
-                    f"Somebody else is changing the same resource; {_TRIES} tries were refused: {error.message.rstrip('.')}. "
+                    f"Somebody else is changing the same resource; {_TRIES} tries were refused: {plain(error)}. "
                     "See who with `endpoint` and in the audit log, and try again when that is over."
                 ) from error
             time.sleep(pause_seconds * 2**attempt)
@@ -130,8 +130,13 @@ def explain(error: Any, location: str, service_account: str | None) -> str:
       location: projects/P/locations/R.
       service_account: of the runtime file.
     """
-    project, message = location.split("/")[1], f"{error.message}".rstrip(".")
+    project, message = location.split("/")[1], plain(error)
     return f"Vertex AI refuses (HTTP {error.code or '?'}): {message}.{_cure(error, project, service_account)}"
+
+
+def plain(error: Any) -> str:
+    """Return what the service said, without the address that the client puts before it and the full stop."""
+    return re.sub(r"^[A-Z]+ https?://\S+: ", "", error.message or type(error).__name__).rstrip(".")
 
 
 def _cure(error: Any, project: str, service_account: str | None) -> str:
