@@ -32,7 +32,11 @@ class Kind(Enum):
     TUNING = "hyperparameter_tuning_job"
 
 
-_PAGES = {"customJobs": "training", "hyperparameterTuningJobs": "hyperparameter-tuning"}
+_PAGES = {
+    "customJobs": "training",
+    "hyperparameterTuningJobs": "hyperparameter-tuning",
+    "batchPredictionJobs": "batch-predictions",
+}
 
 
 class Jobs:
