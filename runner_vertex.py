@@ -175,6 +175,7 @@ def cancel(
     raise typer.Exit(commands.cancel(job, runtime))
 
 
+@app.command()
 def deploy(
     runtime: Path = _RUNTIME,
     version: str = typer.Option(None, help="Id or alias. [default: the first of serving.aliases]"),
