@@ -1,4 +1,4 @@
-"""Compile a pipeline for Vertex AI: `python runner_vertex.py compile --config C --runtime R --output job.json`."""
+"""Compile a pipeline for Vertex AI, or rehearse it here: `python runner_vertex.py compile|rehearse --config C --runtime R`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ def compile_(
         raise typer.Exit(2) from None
     tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
     typer.echo(f"{output}: {len(tasks)} tasks, root {job['runtimeConfig']['gcsOutputDirectory']}")
+
+
+@app.command()
+def rehearse(
+    config: Path = typer.Option(..., help="The experiment: a YAML file such as configs/taxi.yaml."),
+    runtime: Path = typer.Option(..., help="Project, region, bucket, image: see configs/runtime/vertex.example.yaml."),
+    root: Path | None = typer.Option(None, help="For everything a rehearsal leaves. Default: runs/<pipeline>-rehearsal."),
+    job: Path | None = typer.Option(None, help="A job that `compile` wrote. Default: it is compiled now."),
+    overrides: list[str] = typer.Option([], "--set", help="Override one value of the config: fit.epochs=3. May be repeated."),
+    fresh: bool = typer.Option(False, "--fresh", help="Reuse nothing of earlier rehearsals."),
+    as_json: bool = typer.Option(False, "--json", help="Print the summary, and nothing else."),
+    jobs: int | None = typer.Option(None, min=1, help="Tasks at the same time. Default: by cores and memory."),
+    cold: bool = typer.Option(False, "--cold", help="A new interpreter for every task, as in a container. Takes minutes."),
+) -> None:
+    """Walk the compiled job as the service would, and run each task's own command on this machine."""
+    from pipeline.vertex.rehearsal.rehearsing import RehearsalOptions
+    from pipeline.vertex.rehearsal.rehearsing import rehearse as run
+
+    raise typer.Exit(run(RehearsalOptions(config, runtime, root, overrides, job, fresh, as_json, jobs, cold)))
 
 
 if __name__ == "__main__":
