@@ -1,6 +1,6 @@
 """Checks Beam's arguments with Beam's own option classes: `python -m pipeline.vertex.rehearsal.beam_options ARG ...`.
 
-Prints a line for each mistake. Beam's own validator is not asked: it waits minutes for a bucket that is out of reach.
+Prints a JSON list of the mistakes, last. Beam's own validator is not asked: it waits minutes for a bucket that is out of reach.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -50,4 +51,4 @@ def mistakes_in(arguments: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(mistakes_in(sys.argv[1:])))
+    print(json.dumps(mistakes_in(sys.argv[1:])))

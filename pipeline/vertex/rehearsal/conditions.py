@@ -47,8 +47,9 @@ def holds(expression: str, inputs: Mapping[str, Any]) -> bool:
     """
     parser = _Parser(expression, {"inputs": inputs})
     try:
-        answer = parser.either()()
+        evaluate = parser.either()
         parser.expect(_END)
+        answer = evaluate()
     except _NoAnswer as error:
         raise TaskFailedError(f"The condition {expression} has no answer: {error}") from None
     if not isinstance(answer, bool):
@@ -82,7 +83,7 @@ class _Parser:
             self._tokens.pop(0)
 
     def _rest(self) -> str:
-        return repr(" ".join(text for _, text in self._tokens)) if self._tokens[0] != _END else "its end"
+        return repr(" ".join(text for _, text in self._tokens[:-1])) if self._tokens[0] != _END else "its end"
 
     def _take(self, *signs: str) -> str | None:
         kind, text = self._tokens[0]

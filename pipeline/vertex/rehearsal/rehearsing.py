@@ -163,7 +163,7 @@ class _Rehearsal:
         job, site_packages = self._job(config, folder)
         scratch = root / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
-        staged = staging.stage(job, root, site_packages, commands, bool(self._options.environment.get(staging.ENDPOINT)))
+        staged = staging.stage(job, root, site_packages, bool(self._options.environment.get(staging.ENDPOINT)))
         for text in staged.told:
             screen.say(text, "yellow")
         make_newest(root, summary["run_id"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pipeline.local.lock import STAGES_LOCK_FILE
 from pipeline.vertex.rehearsal.adapting import adapted, beam_args_in, containers_in
 from pipeline.vertex.rehearsal.beam_options import on_dataflow
 from pipeline.vertex.rehearsal.bucket import Redirection, bucket_of, buckets_in
@@ -42,21 +44,20 @@ class Staged:
     only_checked: Mapping[str, str]
 
 
-def stage(raw: Json, root: Path, site_packages: str | None, commands: Commands, has_service: bool) -> Staged:
+def stage(raw: Json, root: Path, site_packages: str | None, has_service: bool) -> Staged:
     """Check a job and get it ready.
 
     Args:
       raw: a PipelineJob in its REST form.
       root: of the rehearsals.
       site_packages: where the image has its packages; None: nothing is redirected there.
-      commands: to ask Beam with.
       has_service: something stands for the Vertex AI API.
 
     Raises:
       RefusedError: the service, or Dataflow, would not take it.
     """
     check(read_job(raw), raw)
-    _check_dataflow(raw, root, commands)
+    _check_dataflow(raw, root)
     bucket = bucket_of(raw["runtimeConfig"]["gcsOutputDirectory"])
     here, told = adapted(Redirection(bucket, root, site_packages)(raw), has_service)
     if others := sorted(buckets_in(here["pipelineSpec"]) - {bucket}):
@@ -64,19 +65,18 @@ def stage(raw: Json, root: Path, site_packages: str | None, commands: Commands, 
     return Staged(read_job(here), tuple(told), only_checked(raw))
 
 
-def _check_dataflow(raw: Json, root: Path, commands: Commands) -> None:
+def _check_dataflow(raw: Json, root: Path) -> None:
+    commands = Commands(root / STAGES_LOCK_FILE)  # an interpreter of its own: Beam is not loaded here
     asked = {tuple(beam_args_in(container.get("args", []))) for _, container in containers_in(raw)}
     mistakes: list[str] = []
     for number, args in enumerate(sorted(args for args in asked if on_dataflow(args))):
         log = root / "scratch" / f"beam_options_{number}.txt"
         argv = ("python", "-m", "pipeline.vertex.rehearsal.beam_options", *args)
-        Commands(root / ".lock-stages").run(Command("beam_options", argv, log, root / "scratch"))
-        mistakes += [f"Dataflow: {line}" for line in log.read_text("utf-8").splitlines() if line.startswith(_SIGNS)]
+        log.unlink(missing_ok=True)
+        commands.run(Command("beam_options", argv, log, root / "scratch"))
+        mistakes += json.loads(log.read_text("utf-8").splitlines()[-1])
     if mistakes:
         raise RefusedError(list(dict.fromkeys(mistakes)))
-
-
-_SIGNS = ("Beam knows", "Dataflow needs", "--temp_location", "argument ")
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
