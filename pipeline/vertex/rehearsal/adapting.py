@@ -42,19 +42,19 @@ def adapted(job: Json, has_service: bool) -> tuple[dict[str, Any], list[str]]:
       has_service: something stands for the Vertex AI API, so that custom jobs can be asked for.
     """
     changed = copy.deepcopy(dict(job))
-    on_beam, launched = [], []
+    on_beam, launched = False, []
     for stage, container in containers_in(changed):
         for what in (container, container.get("lifecycle", {}).get("preCacheCheck", {})):
             if on_dataflow(what.get("args", [])):
                 what["args"] = _direct(what["args"])
-                on_beam.append(stage)
+                on_beam = True
         if container.get("command") == _LAUNCH and not has_service:
             # Whatever is before the first bare `--` is about the job, which would rent machines.
             container["command"], container["args"] = container["args"][container["args"].index("--") + 1 :], []
             launched.append(stage)
     told = []
     if on_beam:
-        told.append(f"{', '.join(dict.fromkeys(on_beam))}: on Beam's DirectRunner; Dataflow's options were parsed, not used.")
+        told.append("Beam stages: on Beam's DirectRunner; Dataflow's options were parsed, not used.")
     if launched:
         told.append(f"{', '.join(launched)}: in one process of the task; the custom job it asks for was not submitted.")
     return changed, told

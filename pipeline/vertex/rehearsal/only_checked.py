@@ -15,7 +15,10 @@ _OF_WORKERS = ("worker", "disk", "subnetwork", "public_ips")
 
 def only_checked(job: Json) -> dict[str, str]:
     """Return {what: as the job has it} of everything that this machine cannot prove."""
-    found = dict(_machines(job))
+    found: dict[str, str] = {}
+    for value, stages in _machines(job).items():
+        found[f"machine of {', '.join(stages)}"] = value
+    found |= _services(job)
     images = sorted({container.get("image", "") for _, container in containers_in(job)})
     found["image"] = ", ".join(images)
     for what, value in (
@@ -32,19 +35,26 @@ def _network(interface: Json | None) -> str | None:
     return interface.get("networkAttachment") if interface else None
 
 
-def _machines(job: Json) -> Iterator[tuple[str, str]]:
+def _machines(job: Json) -> dict[str, list[str]]:
+    """Return {machine: the stages that run on one}."""
+    stages: dict[str, list[str]] = {}
+    for stage, container in containers_in(job):
+        if "--request" not in container.get("args", []) and (resources := container.get("resources")):
+            stages.setdefault(_resources(resources), []).append(stage)
+    return stages
+
+
+def _services(job: Json) -> Iterator[tuple[str, str]]:
+    """Give custom jobs, and the workers of Dataflow, which all stages have in common."""
+    workers = set()
     for stage, container in containers_in(job):
         args = container.get("args", [])
         if "--request" in args:
-            request = json.loads(args[args.index("--request") + 1])
-            yield f"custom job of {stage}", _pools(request)
-        elif resources := container.get("resources"):
-            yield f"machine of {stage}", _resources(resources)
+            yield f"custom job of {stage}", _pools(json.loads(args[args.index("--request") + 1]))
         if on_dataflow(beam := beam_args_in(args)):
-            yield (
-                f"Dataflow of {stage}",
-                " ".join(arg for arg in beam if "worker" in arg or "disk" in arg or "subnetwork" in arg),
-            )
+            workers.add(" ".join(arg for arg in beam if any(word in arg for word in _OF_WORKERS)))
+    if workers:
+        yield "Dataflow", "; ".join(sorted(workers))
 
 
 def _resources(resources: Json) -> str:

@@ -81,7 +81,7 @@ def test_what_would_run_on_dataflow_runs_on_beam_here() -> None:
     changed, told = adapted(raw, has_service=False)
     assert container_of(changed)["args"] == [*TASK, *DIRECT_ARGS, *END]
     assert container_of(raw)["args"] == [*TASK, *DATAFLOW, *END]
-    assert told == ["Trainer: on Beam's DirectRunner; Dataflow's options were parsed, not used."]
+    assert told == ["Beam stages: on Beam's DirectRunner; Dataflow's options were parsed, not used."]
 
 
 def test_beams_arguments_of_other_runners_stay_as_they_are() -> None:
@@ -126,7 +126,7 @@ def test_what_was_only_checked_is_listed() -> None:
     raw |= {"serviceAccount": "me@x", "network": "n", "encryptionSpec": {"kmsKeyName": "k"}}
     assert only_checked(raw) == {
         "machine of Trainer": "8 CPUs, 32 GB, 1 x NVIDIA_L4",
-        "Dataflow of Trainer": "--worker_machine_type=e2-standard-4",
+        "Dataflow": "--worker_machine_type=e2-standard-4",
         "image": "i@sha256:0",
         "service account": "me@x",
         "network": "n",
