@@ -80,6 +80,25 @@ def compile_(
 
 
 @app.command()
+def rehearse(
+    config: Path = _CONFIG,
+    runtime: Path = _RUNTIME,
+    root: Path | None = typer.Option(None, help="For everything a rehearsal leaves. Default: runs/<pipeline>-rehearsal."),
+    job: Path | None = typer.Option(None, help="A job that `compile` wrote. Default: it is compiled now."),
+    overrides: list[str] = _OVERRIDES,
+    fresh: bool = typer.Option(False, "--fresh", help="Reuse nothing of earlier rehearsals."),
+    as_json: bool = typer.Option(False, "--json", help="Print the summary, and nothing else."),
+    jobs: int | None = typer.Option(None, min=1, help="Tasks at the same time. Default: by cores and memory."),
+    cold: bool = typer.Option(False, "--cold", help="A new interpreter for every task, as in a container. Takes minutes."),
+) -> None:
+    """Walk the compiled job as the service would, and run each task's own command on this machine."""
+    from pipeline.vertex.rehearsal.rehearsing import RehearsalOptions
+    from pipeline.vertex.rehearsal.rehearsing import rehearse as run
+
+    raise typer.Exit(run(RehearsalOptions(config, runtime, root, overrides, job, fresh, as_json, jobs, cold)))
+
+
+@app.command()
 def submit(
     config: Path = _CONFIG,
     runtime: Path = _RUNTIME,

@@ -60,12 +60,18 @@ def orchestrating() -> None:
     install()
     if "apache_beam" in sys.modules or not isinstance(sys.modules["tensorflow"], _Unread):
         return
-    with _path_of("tensorflow"):
-        importlib.import_module("tensorflow.core.example.example_pb2")
+    example_messages()
     with _missing("apache_beam"):
         importlib.import_module("tfx.orchestration.portable.launcher")
         importlib.import_module("tfx.dsl.component.experimental.decorators")
     importlib.import_module("pipeline.local_files").install()
+
+
+def example_messages() -> None:
+    """Import the protocol buffers of tf.Example without TensorFlow, where that is not read: TFX's ExampleGen names them."""
+    if isinstance(sys.modules["tensorflow"], _Unread):
+        with _path_of("tensorflow"):
+            importlib.import_module("tensorflow.core.example.example_pb2")
 
 
 def without_kfp_client() -> None:

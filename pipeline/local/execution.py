@@ -9,9 +9,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.dsl.compiler import compiler, constants
@@ -24,35 +23,10 @@ from tfx.proto.orchestration import executable_spec_pb2, execution_result_pb2, p
 from pipeline.local import contents, disk
 from pipeline.local.causes import cause_of
 from pipeline.local.recovery import forget_checkpoints
+from pipeline.local.results import StageResult, State
 from pipeline.local.selection import Selection
 from pipeline.local.stage_processes import StageFailedError, StageProcesses
 from pipeline.local.stage_server import StageRequest
-
-State = Literal["ran", "reused", "failed", "skipped", "not_reached"]
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What became of a stage.
-
-    Attributes:
-      id: as in the pipeline.
-      state: what became of it.
-      seconds: that it worked; the first ones wait besides for TensorFlow to load, which is nothing of theirs.
-      error: the innermost cause.
-      execution_id: ML Metadata's, None when there is none.
-    """
-
-    id: str
-    state: State
-    seconds: float = 0.0
-    error: str | None = None
-    execution_id: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        values = asdict(self)
-        del values["execution_id"]
-        return values | {"seconds": round(self.seconds, 2)}
 
 
 class CompiledPipeline:

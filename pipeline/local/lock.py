@@ -13,12 +13,25 @@ from typing import TextIO
 
 import psutil
 
-from pipeline.errors import RootLockedError
+from pipeline.errors import ConfigError, RootLockedError
 
 LOCK_FILE = ".lock"
 # Held, in common, by the processes of stages: they may outlive a runner that was killed, for a moment.
 STAGES_LOCK_FILE = ".lock-stages"
 _STAGES_END_SECONDS, _LOOK_SECONDS = 30.0, 0.05
+
+
+def make_root(root: Path) -> None:
+    """Make a root, with the file of its lock.
+
+    Raises:
+      ConfigError: it cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / LOCK_FILE).touch()
+    except OSError as error:
+        raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
 import time
 import traceback
 from collections.abc import Sequence
@@ -14,22 +13,23 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import exit_codes, lean_imports
-from pipeline.errors import ConfigError, RootLockedError
+from pipeline import lean_imports
+from pipeline.errors import ConfigError
 from pipeline.lineage.writing import write_lineage
 from pipeline.local.causes import cause_of
-from pipeline.local.lock import LOCK_FILE, STAGES_LOCK_FILE, root_lock
+from pipeline.local.guarding import EXIT_CODES, guarded, ignore_interrupts
+from pipeline.local.lock import STAGES_LOCK_FILE, make_root, root_lock
 from pipeline.local.memory import PeakMemory
-from pipeline.local.output import RedirectedOutput, redirected_output
+from pipeline.local.output import RedirectedOutput
 from pipeline.local.run_folder import (
     ARTIFACTS_FOLDER,
     LOG_FILE,
     SUMMARY_FILE,
+    begin,
     empty_summary,
     likely_all_reused,
     make_newest,
     release,
-    reserve,
     run_folder,
     write_summary,
 )
@@ -44,13 +44,6 @@ if TYPE_CHECKING:  # imported late at run time: no message should wait for Tenso
     from pipeline.local.execution import CompiledPipeline
     from pipeline.local.screen import Screen
     from pipeline.runtime import Engine
-
-_EXIT_CODES = {
-    "succeeded": exit_codes.OK,
-    "failed": exit_codes.FAILED,
-    "not_blessed": exit_codes.NOT_BLESSED,
-    "interrupted": exit_codes.INTERRUPTED,
-}
 
 
 @dataclass(frozen=True)
@@ -84,33 +77,7 @@ def run(options: RunOptions, processes: StageProcesses | None = None, alone: boo
     """
     lean_imports.install()
     own = processes or StageProcesses()
-    with redirected_output() as output:
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            return _Run(options, output, own, alone).run()
-        except ConfigError as error:
-            print(error, file=output.errors)
-            return exit_codes.USAGE
-        except RootLockedError as error:
-            print(error, file=output.errors)
-            return exit_codes.LOCKED
-        except OSError as error:
-            print(cause_of(error), file=output.errors)
-            return exit_codes.FAILED
-        except KeyboardInterrupt:
-            print("Interrupted before anything ran.", file=output.errors)
-            return exit_codes.INTERRUPTED
-        finally:
-            if processes is None:
-                own.close()
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-
-def _interrupt(*_: object) -> None:
-    # Not by way of SIGINT, which a background process of a shell script ignores.
-    raise KeyboardInterrupt
+    return guarded(lambda output: _Run(options, output, own, alone).run(), own.close if processes is None else lambda: None)
 
 
 class _Run:
@@ -132,11 +99,7 @@ class _Run:
         config = load_config(self._options.config, self._options.overrides)
         check_data(config)
         root = (self._options.root or Path("runs") / config.name).resolve()
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            (root / LOCK_FILE).touch()
-        except OSError as error:
-            raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
+        make_root(root)
         with root_lock(root):
             return self._run_locked(config, root)
 
@@ -145,7 +108,7 @@ class _Run:
         from pipeline.local.screen import Screen
 
         summary = empty_summary(config, self._started)
-        folder = _begin(root, summary)
+        folder = begin(root, summary)
         self._output.log_to(folder / LOG_FILE)
         memory, screen = PeakMemory(), Screen(None if self._options.json else self._output.screen)
         try:
@@ -162,8 +125,7 @@ class _Run:
         except Exception as error:  # outside of any stage: still a summary and a sentence, no traceback
             logging.error("The run failed outside of its stages:\n%s", traceback.format_exc())
             summary |= {"status": "failed", "error": cause_of(error)}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # too late: what happened is about to be written down
+        ignore_interrupts()
         summary["seconds"] = round(time.monotonic() - self._clock, 1)
         summary["peak_rss_mb"] = memory.stop()
         release(folder)
@@ -175,7 +137,7 @@ class _Run:
         else:
             screen.close(summary, root, folder)
             explain(summary, folder, screen, f"The same command{' without --fresh or --from' if self._reruns else ''}")
-        return _EXIT_CODES[summary["status"]]
+        return EXIT_CODES[summary["status"]]
 
     @property
     def _reruns(self) -> bool:
@@ -190,8 +152,9 @@ class _Run:
         """
         from tfx.orchestration import metadata
 
+        from pipeline.local.recorded import RecordedOutputs
         from pipeline.local.recovery import forget_checkpoints
-        from pipeline.local.summary import Outputs, summarize
+        from pipeline.local.summary import summarize
 
         compiled = self._compile(config, root, summary["run_id"])
         selection = select(compiled.needs, self._options.first, self._options.last, self._options.fresh)
@@ -205,7 +168,7 @@ class _Run:
         if interrupted:
             summary["status"] = "interrupted"
         with metadata.Metadata(compiled.metadata_config) as handle:
-            summary |= summarize(Outputs(handle.store, results), config, root)
+            summary |= summarize(RecordedOutputs(handle.store, results), config, root)
         if not interrupted and not any(result.state == "failed" for result in results):
             passed = all(gate["passed"] for gate in summary["gates"])
             summary["status"] = "succeeded" if passed else "not_blessed"
@@ -244,20 +207,3 @@ class _Run:
     def _say(self, text: str) -> None:
         if not self._options.json:
             print(text, file=self._output.screen, flush=True)
-
-
-def _begin(root: Path, summary: dict[str, Any]) -> Path:
-    """Make the folder of a run, with what is to be read there if the run is killed.
-
-    Raises:
-      ConfigError: it cannot be written.
-    """
-    folder = run_folder(root, summary["run_id"])
-    try:
-        folder.mkdir(parents=True)
-        reserve(folder)
-        write_summary(root, summary | {"status": "interrupted"})
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
-    return folder

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import ConfigError
 from pipeline.json_text import to_json, write_durably
 
 if TYPE_CHECKING:
@@ -57,6 +58,23 @@ def empty_summary(config: PipelineConfig, started: datetime) -> dict[str, Any]:
         "tuning": None,
         "pushed": {"saved_model": None, "edge": None},
     }
+
+
+def begin(root: Path, summary: dict[str, Any]) -> Path:
+    """Make the folder of a run, with what is to be read there if the run is killed.
+
+    Raises:
+      ConfigError: it cannot be written.
+    """
+    folder = run_folder(root, summary["run_id"])
+    try:
+        folder.mkdir(parents=True)
+        reserve(folder)
+        write_summary(root, summary | {"status": "interrupted"})
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ConfigError(f"--root {root} cannot be written: {error.strerror}.") from error
+    return folder
 
 
 def reserve(folder: Path) -> None:

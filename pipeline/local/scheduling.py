@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:  # imports TFX
-    from pipeline.local.execution import CompiledPipeline, StageResult
+    from pipeline.local.execution import CompiledPipeline
+    from pipeline.local.results import StageResult
     from pipeline.local.screen import Screen
 
 # A stage keeps some 1.5 GB with TensorFlow in it; half of the machine is for the page cache and for others.
@@ -38,7 +39,7 @@ def run_stages(
     Returns:
       A result for each stage in the pipeline's order, and whether somebody interrupted.
     """
-    from pipeline.local.execution import StageResult
+    from pipeline.local.results import StageResult
 
     results = {stage_id: StageResult(stage_id, "skipped") for stage_id in compiled.selection.skipped}
     running: dict[Future[StageResult], str] = {}

@@ -16,7 +16,7 @@ from rich.text import Text
 from pipeline.local.run_folder import LOG_FILE, SUMMARY_FILE
 
 if TYPE_CHECKING:
-    from pipeline.local.execution import StageResult
+    from pipeline.local.results import StageResult
 
 _STYLES = {
     "ran": "green",

@@ -10,14 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pipeline.errors import PipelineError
 from pipeline.local.preloading import LIGHT_STAGES
-from pipeline.local.stage_server import StageRequest
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _INTERRUPTED = "interrupted"
@@ -26,6 +25,26 @@ _GRACE_SECONDS, _NOTICE_SECONDS = 5.0, 0.5
 
 class StageFailedError(PipelineError):
     """An executor failed: its text is the cause."""
+
+
+class Request(Protocol):
+    """What a server needs of what it is to run: see StageRequest, which is one."""
+
+    @property
+    def stage_id(self) -> str: ...
+    @property
+    def module(self) -> str: ...
+    @property
+    def on_beam(self) -> bool: ...
+    @property
+    def log(self) -> str: ...
+    @property
+    def lock(self) -> str: ...
+    @property
+    def tmp_dir(self) -> str: ...
+
+    def execute(self) -> bytes:
+        """Run, in the process that is forked for it."""
 
 
 class Ran(NamedTuple):
@@ -41,7 +60,13 @@ class StageProcesses:
     They may outlive a run: whoever runs several pipelines pays for the imports once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, preloaded: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Start nothing yet.
+
+        Args:
+          preloaded: modules that the servers "light" and "heavy" import before all others. Default: none.
+        """
+        self._preloaded = preloaded or {}
         self._servers: dict[str, tuple[subprocess.Popen, socket.socket]] = {}
         self._lock = threading.Lock()
         self._pids: set[int] = set()
@@ -55,9 +80,10 @@ class StageProcesses:
         """
         self._stopping = False
         if not self._servers:
-            self._servers = {"light": _server("light"), "heavy": _server("lazy" if lazy else "heavy")}
+            light, heavy = (self._preloaded.get(kind, ()) for kind in ("light", "heavy"))
+            self._servers = {"light": _server("light", light), "heavy": _server("lazy" if lazy else "heavy", heavy)}
 
-    def run(self, request: StageRequest, doing: Callable[[str], None]) -> Ran:
+    def run(self, request: Request, doing: Callable[[str], None]) -> Ran:
         """Run an executor and wait for it.
 
         Args:
@@ -81,7 +107,7 @@ class StageProcesses:
         with Connection(ours.detach()) as channel:
             return self._wait(channel, request, doing)
 
-    def _wait(self, channel: Connection, request: StageRequest, doing: Callable[[str], None]) -> Ran:
+    def _wait(self, channel: Connection, request: Request, doing: Callable[[str], None]) -> Ran:
         asked, waited = time.monotonic(), 0.0
         output: bytes | None = None
         cause: str | None = None
@@ -131,7 +157,7 @@ class StageProcesses:
         if cause is not None:
             raise StageFailedError(cause)
         if output is None:
-            raise StageFailedError(_end(status))
+            raise StageFailedError(ending(status))
         return output
 
     def stop(self) -> None:
@@ -164,12 +190,12 @@ class StageProcesses:
         self._servers = {}
 
 
-def _server(kind: str) -> tuple[subprocess.Popen, socket.socket]:
+def _server(kind: str, preloaded: Sequence[str] = ()) -> tuple[subprocess.Popen, socket.socket]:
     ours, theirs = socket.socketpair()
     path = os.pathsep.join([str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.local.stage_server", str(theirs.fileno()), kind],
+            [sys.executable, "-m", "pipeline.local.stage_server", str(theirs.fileno()), kind, *preloaded],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
@@ -183,7 +209,7 @@ def _send(pid: int, what: signal.Signals) -> None:
         os.killpg(pid, what)
 
 
-def _end(status: int) -> str:
+def ending(status: int) -> str:
     """Say how a process ended that said nothing itself."""
     if not os.WIFSIGNALED(status):
         return f"Its process ended with status {os.WEXITSTATUS(status)} and no word; the log's last lines may say why."

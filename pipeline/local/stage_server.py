@@ -1,11 +1,12 @@
 """Runs the executors of stages: a process that has imported what they need forks a child for each.
 
-Run as `python -m pipeline.local.stage_server <socket> light|heavy|lazy`. There are two of them. The light one has no TensorFlow
-and takes the stages that look at raw data, the first of them after a second. The heavy one imports TensorFlow meanwhile, on
-another core, or, as a lazy one, when the first stage asks for it. Neither runs anything itself: a stage that crashes takes
-nobody along.
+Run as `python -m pipeline.local.stage_server <socket> light|heavy|lazy [module to import first ...]`. There are two of them.
+The light one has no TensorFlow and takes the stages that look at raw data, the first of them after a second. The heavy one
+imports TensorFlow meanwhile, on another core, or, as a lazy one, when the first stage asks for it. Neither runs anything
+itself: a stage that crashes takes nobody along.
 
-For each stage the runner sends one end of a pair of sockets. What passes over it are tuples: a StageRequest there, and back
+For each stage the runner sends one end of a pair of sockets. What passes over it are tuples: a StageRequest there, or what
+has its fields and its `execute`, and back
 ("process", pid), ("doing", text), ("finished", ExecutorOutput as bytes) or ("failed", cause), and last ("exit", status as of
 os.waitpid).
 """
@@ -61,14 +62,19 @@ class StageRequest:
     lock: str
     tmp_dir: str
 
+    def execute(self) -> bytes:
+        """Run the executor with TFX's own operator; return its ExecutorOutput."""
+        return _execute(self)
 
-def main(control: socket.socket, kind: str) -> NoReturn:
+
+def main(control: socket.socket, kind: str, preloaded: Sequence[str] = ()) -> NoReturn:
     """Serve until the runner closes its end, or is gone, however it went: then nothing that was started is left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides
     if kind == "lazy":
         select.select([control.fileno()], [], [])
     lean_imports.install()
     importlib.import_module("pipeline.local_files").install()
+    Step(modules=tuple(preloaded)).take()
     _Server(control, LIGHT if kind == "light" else HEAVY).serve()
 
 
@@ -184,7 +190,7 @@ def _child(request: StageRequest, channel: Connection) -> int:
         # TFX removes that folder; AutoGraph's files, for one, nobody would.
         os.makedirs(request.tmp_dir, exist_ok=True)
         os.environ["TMPDIR"] = tempfile.tempdir = request.tmp_dir
-        output = _execute(request)
+        output = request.execute()
     except BaseException as error:  # whatever a stage raises is that stage's failure
         logging.error("Stage %s failed:\n%s", request.stage_id, traceback.format_exc())
         tell("failed", cause_of(error))
@@ -221,4 +227,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3:])

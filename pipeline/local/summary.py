@@ -1,15 +1,13 @@
-"""summary.json: what happened, for programs. Read from ML Metadata and the artifacts, so it holds for reused stages too."""
+"""summary.json: what happened, for programs. Read from the stages' outputs, so it holds for reused stages too."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-from ml_metadata.metadata_store import MetadataStore
-from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
@@ -24,37 +22,31 @@ from pipeline.artifacts import (
 from pipeline.components.data_gate import read_anomalies
 from pipeline.components.example_gen import read_ingest_report
 from pipeline.config import PipelineConfig
-from pipeline.local.execution import StageResult
-
-# A resolver's are internal: it made nothing.
-_OUTPUTS = (mlmd.Event.OUTPUT, mlmd.Event.INTERNAL_OUTPUT)
 
 
-class Outputs:
-    """Output artifacts of a run's stages."""
+class Made(NamedTuple):
+    """An output artifact.
 
-    def __init__(self, store: MetadataStore, stages: Sequence[StageResult]):
-        self._store = store
-        self._executions = {s.id: s.execution_id for s in stages if s.execution_id and s.state in ("ran", "reused")}
+    Attributes:
+      uri: of its files.
+      properties: what its stage wrote down of it, {name: value}.
+    """
 
-    def get(self, stage_id: str, key: str) -> mlmd.Artifact | None:
+    uri: str
+    properties: Mapping[str, Any]
+
+
+class Outputs(Protocol):
+    """Output artifacts of a run's stages, wherever they were run."""
+
+    def get(self, stage_id: str, key: str) -> Made | None:
         """Return a stage's output, None when it has none."""
-        if stage_id not in self._executions:
-            return None
-        events = self._store.get_events_by_execution_ids([self._executions[stage_id]])
-        ids = [e.artifact_id for e in events if e.type in _OUTPUTS and e.path.steps and e.path.steps[0].key == key]
-        return self._store.get_artifacts_by_id(ids)[0] if ids else None
-
-    def read_json(self, stage_id: str, key: str, file: str) -> dict[str, Any] | None:
-        """Return a JSON file inside a stage's output, None when there is none."""
-        artifact = self.get(stage_id, key)
-        return json.loads(io_utils.read_string_file(os.path.join(artifact.uri, file))) if artifact else None
 
 
 def summarize(outputs: Outputs, config: PipelineConfig, root: Path) -> dict[str, Any]:
     """Return the parts of summary.json that come out of the stages: data, metrics, slices, gates, edge, pushed."""
-    judged = outputs.read_json("ModelGate", "report", GATES_FILE) or {"metrics": {}, "slices": [], "gates": []}
-    edge = _edge(outputs.read_json("Compressor", "edge_model", EDGE_REPORT_FILE))
+    judged = _read_json(outputs, "ModelGate", "report", GATES_FILE) or {"metrics": {}, "slices": [], "gates": []}
+    edge = _edge(_read_json(outputs, "Compressor", "edge_model", EDGE_REPORT_FILE))
     gates = list(judged["gates"])
     if edge:
         gates += _edge_gates(edge)
@@ -72,12 +64,18 @@ def summarize(outputs: Outputs, config: PipelineConfig, root: Path) -> dict[str,
     }
 
 
+def _read_json(outputs: Outputs, stage_id: str, key: str, file: str) -> dict[str, Any] | None:
+    """Return a JSON file inside a stage's output, None when there is none."""
+    made = outputs.get(stage_id, key)
+    return json.loads(io_utils.read_string_file(os.path.join(made.uri, file))) if made else None
+
+
 def _tuning(outputs: Outputs) -> dict[str, Any] | None:
     """Return what the search of this run found, or of an earlier one whose hyperparameters were taken."""
-    searched = outputs.read_json(TUNER, "tuner_results", TUNING_SUMMARY_FILE)
+    searched = _read_json(outputs, TUNER, "tuner_results", TUNING_SUMMARY_FILE)
     if searched:
         return searched | {"reused": False}
-    earlier = outputs.read_json(LATEST_SEARCH, "tuner_results", TUNING_SUMMARY_FILE)
+    earlier = _read_json(outputs, LATEST_SEARCH, "tuner_results", TUNING_SUMMARY_FILE)
     return earlier | {"reused": True} if earlier else None
 
 
@@ -92,9 +90,9 @@ def _data(outputs: Outputs) -> dict[str, Any]:
     }
 
 
-def _as_tfx(artifact: mlmd.Artifact) -> standard_artifacts.ExampleAnomalies:
+def _as_tfx(made: Made) -> standard_artifacts.ExampleAnomalies:
     anomalies = standard_artifacts.ExampleAnomalies()
-    anomalies.set_mlmd_artifact(artifact)
+    anomalies.uri, anomalies.split_names = made.uri, made.properties["split_names"]
     return anomalies
 
 
@@ -128,6 +126,6 @@ def _edge_gates(edge: Mapping[str, Any]) -> list[dict[str, Any]]:
     return shown
 
 
-def _pushed(artifact: mlmd.Artifact | None, root: Path) -> str | None:
-    destination = artifact.custom_properties[DESTINATION_PROPERTY].string_value if artifact else ""
+def _pushed(made: Made | None, root: Path) -> str | None:
+    destination = made.properties.get(DESTINATION_PROPERTY, "") if made else ""
     return os.path.relpath(destination, root) if destination else None

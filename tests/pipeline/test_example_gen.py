@@ -24,7 +24,8 @@ from pipeline.config import PipelineConfig
 from pipeline.graph import build_pipeline
 from pipeline.ingest.data_files import FileDigests
 from pipeline.ingest.ingesting import ingest
-from pipeline.local.execution import CompiledPipeline, StageResult
+from pipeline.local.execution import CompiledPipeline
+from pipeline.local.results import StageResult
 from pipeline.local.runtime import LocalRuntime
 from pipeline.vertex.compiling import compile_job
 from pipeline.vertex.runtime import VertexRuntime

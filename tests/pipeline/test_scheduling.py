@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.local.execution import StageResult
+from pipeline.local.results import StageResult
 from pipeline.local.scheduling import default_jobs, run_stages
 from pipeline.local.screen import Screen
 from pipeline.local.selection import Selection
