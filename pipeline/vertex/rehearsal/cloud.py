@@ -1,4 +1,4 @@
-"""In a rehearsal a stand-in of Vertex AI does what tasks ask the API for: custom jobs and searches, as processes of this machine."""
+"""In a rehearsal a stand-in of Vertex AI does what tasks ask the API for: custom jobs and searches, as processes here."""
 
 from __future__ import annotations
 
