@@ -6,10 +6,11 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.components.tuner import EXECUTOR_MODULE
+from pipeline.vertex.finishing import LAUNCH_COMMAND, VIZIER_EXECUTOR
 from pipeline.vertex.rehearsal.beam_options import DIRECT_ARGS, on_dataflow
 from pipeline.vertex.rehearsal.job import Json
 
-_LAUNCH = ["python", "-m", "pipeline.vertex.launch"]
 # Between these of a task's arguments are Beam's.
 _BEFORE_BEAM, _AFTER_BEAM = "--json_serialized_inputs_spec_args", "--timeout_seconds"
 _NOT_BEAM = ("--tuning_",)
@@ -43,21 +44,32 @@ def adapted(job: Json, has_service: bool) -> tuple[dict[str, Any], list[str]]:
     """
     changed = copy.deepcopy(dict(job))
     on_beam, launched = False, []
+    told: list[str] = []
     for stage, container in containers_in(changed):
         for what in (container, container.get("lifecycle", {}).get("preCacheCheck", {})):
             if on_dataflow(what.get("args", [])):
                 what["args"] = _direct(what["args"])
                 on_beam = True
-        if container.get("command") == _LAUNCH and not has_service:
+        if has_service:
+            continue
+        if VIZIER_EXECUTOR in container.get("args", []):
+            container["args"] = _searching_here(container["args"])
+            told.append(f"{stage}: trials in processes of this machine; the tuning job it asks for was not submitted.")
+        if container.get("command") == LAUNCH_COMMAND:
             # Whatever is before the first bare `--` is about the job, which would rent machines.
             container["command"], container["args"] = container["args"][container["args"].index("--") + 1 :], []
             launched.append(stage)
-    told = []
     if on_beam:
         told.append("Beam stages: on Beam's DirectRunner; Dataflow's options were parsed, not used.")
     if launched:
         told.append(f"{', '.join(launched)}: in one process of the task; the custom job it asks for was not submitted.")
     return changed, told
+
+
+def _searching_here(args: list[str]) -> list[str]:
+    """Return the arguments of the Tuner that does without a service."""
+    kept = [arg for arg in args if not arg.startswith(_NOT_BEAM)]
+    return [f"{EXECUTOR_MODULE}.Executor" if arg == VIZIER_EXECUTOR else arg for arg in kept]
 
 
 def _direct(args: list[str]) -> list[str]:

@@ -10,14 +10,15 @@ from pipeline.vertex.rehearsal.adapting import beam_args_in, containers_in
 from pipeline.vertex.rehearsal.beam_options import on_dataflow
 from pipeline.vertex.rehearsal.job import Json
 
+_TUNING_JOB = "--tuning_job="
 _OF_WORKERS = ("worker", "disk", "subnetwork", "public_ips")
 
 
 def only_checked(job: Json) -> dict[str, str]:
     """Return {what: as the job has it} of everything that this machine cannot prove."""
     found: dict[str, str] = {}
-    for value, stages in _machines(job).items():
-        found[f"machine of {', '.join(stages)}"] = value
+    for machine, stages in _machines(job).items():
+        found[f"machine of {', '.join(stages)}"] = machine
     found |= _services(job)
     images = sorted({container.get("image", "") for _, container in containers_in(job)})
     found["image"] = ", ".join(images)
@@ -50,7 +51,12 @@ def _services(job: Json) -> Iterator[tuple[str, str]]:
     for stage, container in containers_in(job):
         args = container.get("args", [])
         if "--request" in args:
-            yield f"custom job of {stage}", _pools(json.loads(args[args.index("--request") + 1]))
+            request = json.loads(args[args.index("--request") + 1])
+            yield f"custom job of {stage}", _pools(request.get("jobSpec", {}))
+        for arg in args:
+            if arg.startswith(_TUNING_JOB):
+                request = json.loads(arg.removeprefix(_TUNING_JOB))
+                yield f"each trial of {stage}", _pools(request.get("trialJobSpec", {}))
         if on_dataflow(beam := beam_args_in(args)):
             workers.add(" ".join(arg for arg in beam if any(word in arg for word in _OF_WORKERS)))
     if workers:
@@ -63,8 +69,9 @@ def _resources(resources: Json) -> str:
     return f"{text}, {accelerator['count']} x {accelerator['type']}" if accelerator else text
 
 
-def _pools(request: Json) -> str:
-    pools: list[dict[str, Any]] = request.get("jobSpec", {}).get("workerPoolSpecs", [])
+def _pools(spec: Json) -> str:
+    """Return the worker pools of a CustomJobSpec."""
+    pools: list[dict[str, Any]] = spec.get("workerPoolSpecs", [])
     return "; ".join(f"{pool.get('replicaCount', 1)} x {_machine(pool.get('machineSpec', {}))}" for pool in pools if pool)
 
 

@@ -39,6 +39,8 @@ from pipeline.vertex.rehearsal.warm import PRELOADED
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TFX
     from pipeline.config import PipelineConfig
     from pipeline.local.screen import Screen
+    from pipeline.vertex.rehearsal.executing import Site
+    from pipeline.vertex.rehearsal.results import TaskResult
 
 JOB_FILE, TASKS_FILE, TASKS_FOLDER = "job.json", "rehearsal.json", "tasks"
 
@@ -152,7 +154,6 @@ class _Rehearsal:
         from pipeline.local.summary import summarize
         from pipeline.vertex.rehearsal import staging
         from pipeline.vertex.rehearsal.commands import Commands
-        from pipeline.vertex.rehearsal.results import SERVICE_STATES
         from pipeline.vertex.rehearsal.stages import OnScreen, TaskOutputs, stage_results
         from pipeline.vertex.rehearsal.walking import Walk
 
@@ -183,22 +184,8 @@ class _Rehearsal:
         elif state != "failed":
             passed = all(gate["passed"] for gate in summary["gates"])
             summary["status"] = "succeeded" if passed else "not_blessed"
-        return {
-            "job": staging.resource(site),
-            "tasks": [
-                {
-                    "name": result.name,
-                    "state": SERVICE_STATES[result.state],
-                    "tries": result.tries,
-                    "error": result.error,
-                    "outputs": {key: [one.uri for one in each] for key, each in result.outputs.artifacts.items()},
-                    "log": f"{TASKS_FOLDER}/{result.name}.txt" if site.log_of(result.name).exists() else None,
-                }
-                for result in (walk.results[name] for name in tasks if name in walk.results)
-            ],
-            "otherwise": list(staged.told),
-            "only_checked": staged.only_checked,
-        }
+        results = [walk.results[name] for name in tasks if name in walk.results]
+        return _notes(site, results) | {"otherwise": list(staged.told), "only_checked": staged.only_checked}
 
     def _job(self, config: PipelineConfig, folder: Path) -> tuple[dict[str, Any], str]:
         """Return the compiled job, kept in the run's folder, and where its image has its packages."""
@@ -221,6 +208,25 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(job, dict) or "pipelineSpec" not in job:
         raise ConfigError(f"--job {file} is no PipelineJob: it has no pipelineSpec. Make one with runner_vertex.py compile.")
     return job
+
+
+def _notes(site: Site, results: Sequence[TaskResult]) -> dict[str, Any]:
+    """Return what became of every task, in the service's words."""
+    from pipeline.vertex.rehearsal import staging
+    from pipeline.vertex.rehearsal.results import SERVICE_STATES
+
+    tasks = [
+        {
+            "name": result.name,
+            "state": SERVICE_STATES[result.state],
+            "tries": result.tries,
+            "error": result.error,
+            "outputs": {key: [one.uri for one in each] for key, each in result.outputs.artifacts.items()},
+            "log": f"{TASKS_FOLDER}/{result.name}.txt" if site.log_of(result.name).exists() else None,
+        }
+        for result in results
+    ]
+    return {"job": staging.resource(site), "tasks": tasks}
 
 
 def _gather_logs(folder: Path) -> None:

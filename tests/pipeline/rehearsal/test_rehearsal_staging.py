@@ -119,6 +119,18 @@ def test_custom_job_runs_in_its_task_unless_something_stands_for_the_service() -
     assert only_checked(raw)["custom job of Trainer"] == "1 x n1-standard-8 + 2 x T4; 3 x n1-standard-4"
 
 
+def test_search_of_vizier_is_one_in_processes_unless_something_stands_for_the_service() -> None:
+    args = ["--executor_class_path", "pipeline.vertex.vizier_executor.Executor", "--json_serialized_inputs_spec_args", "{}"]
+    search = ["--tuning_location=l", "--tuning_job=" + json.dumps({"trialJobSpec": json.loads(REQUEST)["jobSpec"]})]
+    raw = with_args([*args, "--runner=DirectRunner", *search])
+    changed, told = adapted(raw, has_service=False)
+    here = ["--executor_class_path", "pipeline.components.tuner_executor.Executor", *args[2:], "--runner=DirectRunner"]
+    assert container_of(changed)["args"] == here
+    assert told == ["Trainer: trials in processes of this machine; the tuning job it asks for was not submitted."]
+    assert adapted(raw, has_service=True) == (raw, [])
+    assert only_checked(raw)["each trial of Trainer"] == "1 x n1-standard-8 + 2 x T4; 3 x n1-standard-4"
+
+
 def test_what_was_only_checked_is_listed() -> None:
     accelerator = {"type": "NVIDIA_L4", "count": "1"}
     resources = {"cpuLimit": 8.0, "memoryLimit": 32.0, "accelerator": accelerator}
