@@ -80,7 +80,7 @@ def test_every_executor_class_can_be_imported(executors: dict[str, Any]) -> None
 
 def test_every_custom_artifact_type_is_found_by_its_schema_title(job: dict[str, Any]) -> None:
     text = json.dumps(job["pipelineSpec"]["components"])
-    for name in ("GateReport", "EdgeModel", "PushedEdgeModel", "RegisteredModel", "DataApproval"):
+    for name in ("GateReport", "EdgeModel", "PushedEdgeModel", "DataApproval"):
         assert f"title: pipeline.{name}" in text
         assert f"pipeline.{name}" == import_utils.import_class_by_path(f"pipeline.{name}").TYPE_NAME
 

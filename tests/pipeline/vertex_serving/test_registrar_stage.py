@@ -11,6 +11,7 @@ import yaml
 from model_service import ModelService
 from tfx.types.standard_artifacts import PushedModel
 
+import pipeline
 from pipeline.artifacts import GateReport, RegisteredModel
 from pipeline.components.registrar import register_settings
 from pipeline.registering import Registry
@@ -93,6 +94,8 @@ def test_graph_registers_where_the_runtime_serves(tmp_path: Path, repository: Pa
         "encryption_key": None,
         "labels": {"team": "taxi"},
     }
+    assert stage.outputs["registered_model"].type_name == "pipeline.RegisteredModel"
+    assert pipeline.RegisteredModel is RegisteredModel, "as Vertex AI finds it"
     local = build_pipeline(config, LocalRuntime(tmp_path))
     assert "ModelRegistry" not in {component.id for component in local.components}
 
