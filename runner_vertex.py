@@ -1,15 +1,32 @@
-"""Compile a pipeline for Vertex AI: `python runner_vertex.py compile --config C --runtime R --output job.json`."""
+"""Run pipelines on Vertex AI: `python runner_vertex.py compile --config C --runtime R --output job.json`."""
 
 from __future__ import annotations
 
+import logging
+import os
+import warnings
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
 import typer
 
+_CONFIG = typer.Option(..., help="The experiment: a YAML file such as configs/taxi.yaml.")
+_RUNTIME = typer.Option(..., help="Project, region, bucket, image: see configs/runtime/vertex.example.yaml.")
+_OVERRIDES = typer.Option([], "--set", help="Override one value of the config: fit.epochs=3. May be repeated.")
+
+
+class Action(str, Enum):
+    """What to do with a schedule."""
+
+    list = "list"
+    pause = "pause"
+    resume = "resume"
+    delete = "delete"
+
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-_RUNTIME = typer.Option(..., help="Project, region, serving: see configs/runtime/vertex.example.yaml.")
 _DRY_RUN = typer.Option(False, "--dry-run", help="Read what there is, and print the requests that would change it.")
 
 
@@ -24,14 +41,18 @@ class BatchFormat(str, Enum):
 @app.callback()
 def main() -> None:
     """Run TFX pipelines on Vertex AI."""
+    # What libraries have to say on being imported is nothing that a user of this could act on.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.simplefilter("ignore", FutureWarning)
+    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 @app.command("compile")
 def compile_(
-    config: Path = typer.Option(..., help="The experiment: a YAML file such as configs/taxi.yaml."),
-    runtime: Path = typer.Option(..., help="Project, region, bucket, image: see configs/runtime/vertex.example.yaml."),
+    config: Path = _CONFIG,
+    runtime: Path = _RUNTIME,
     output: Path = typer.Option(..., help="Where the job goes (JSON)."),
-    overrides: list[str] = typer.Option([], "--set", help="Override one value of the config: fit.epochs=3. May be repeated."),
+    overrides: list[str] = _OVERRIDES,
 ) -> None:
     """Write a Vertex AI pipeline job. Needs no credentials and no network."""
     from pipeline.errors import ConfigError
@@ -56,6 +77,102 @@ def compile_(
         raise typer.Exit(2) from None
     tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
     typer.echo(f"{output}: {len(tasks)} tasks, root {job['runtimeConfig']['gcsOutputDirectory']}")
+
+
+@app.command()
+def submit(
+    config: Path = _CONFIG,
+    runtime: Path = _RUNTIME,
+    overrides: list[str] = _OVERRIDES,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Print the request and what it would rent; send nothing."),
+    wait: bool = typer.Option(False, "--wait", help="Show the stages until the job is over."),
+    no_cache: bool = typer.Option(False, "--no-cache", help="Run every task, whatever earlier jobs left."),
+) -> None:
+    """Submit a job to Vertex AI.
+
+    Exit codes: 0 submitted, or with --wait: all gates passed; 1 Vertex AI refused, or a stage failed; 2 bad usage or files;
+    3 a gate was not passed; 130 interrupted, and the job goes on, or the job was cancelled.
+    """
+    from pipeline.vertex.jobs import commands
+
+    raise typer.Exit(commands.submit(commands.What(config, runtime, overrides), dry_run, wait, not no_cache))
+
+
+@app.command()
+def schedule(
+    config: Path = _CONFIG,
+    runtime: Path = _RUNTIME,
+    overrides: list[str] = _OVERRIDES,
+    cron: str = typer.Option(..., help='Five fields: "0 3 * * *" is every night at three.'),
+    time_zone: str = typer.Option(None, help="Such as Europe/Berlin. [default: UTC]"),
+    start: datetime = typer.Option(None, help="The first moment (UTC)."),
+    end: datetime = typer.Option(None, help="The last moment (UTC)."),
+    max_concurrent: int = typer.Option(1, min=1, help="Jobs of this schedule at the same time."),
+    catch_up: bool = typer.Option(False, "--catch-up", help="After a pause run what was missed, too."),
+    replace: bool = typer.Option(False, "--replace", help="Instead of the schedule that this pipeline has."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Print the request and what a run would rent; send nothing."),
+) -> None:
+    """Have a job run again and again.
+
+    Exit codes: 0 scheduled; 1 Vertex AI refused; 2 bad usage or files.
+    """
+    from pipeline.errors import ConfigError
+    from pipeline.vertex.jobs import commands
+    from pipeline.vertex.jobs.cron import cron_expression
+
+    try:
+        expression = cron_expression(cron, time_zone)
+    except ConfigError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+    first, last = (f"{moment.isoformat()}Z" if moment else None for moment in (start, end))
+    timing = commands.Timing(expression, first, last, max_concurrent, catch_up)
+    raise typer.Exit(commands.schedule(commands.What(config, runtime, overrides), timing, dry_run, replace))
+
+
+@app.command()
+def schedules(
+    pipeline: str = typer.Argument(help="Name of the pipeline, such as taxi."),
+    runtime: Path = _RUNTIME,
+    action: Action = typer.Option(Action.list, help="What to do with its schedules."),
+) -> None:
+    """List, pause, resume or delete the schedules of a pipeline.
+
+    Exit codes: 0 done; 1 Vertex AI refused; 2 it has none.
+    """
+    from pipeline.vertex.jobs import commands
+
+    raise typer.Exit(commands.change_schedule(action.value, runtime, pipeline))
+
+
+@app.command()
+def status(
+    job: str = typer.Argument(help="Id, full name or page of a job."),
+    runtime: Path = typer.Option(None, help="Where an id is looked for."),
+    as_json: bool = typer.Option(False, "--json", help="Print all that Vertex AI knows."),
+) -> None:
+    """Say how a job stands; on failure with the failed stage's error and log.
+
+    Exit codes: those of the job: 0 under way or succeeded; 1 failed, or Vertex AI refused; 2 bad usage; 3 a gate was not
+    passed; 130 cancelled.
+    """
+    from pipeline.vertex.jobs import commands
+
+    raise typer.Exit(commands.status(job, runtime, as_json))
+
+
+@app.command()
+def cancel(
+    job: str = typer.Argument(help="Id, full name or page of a job."),
+    runtime: Path = typer.Option(None, help="Where an id is looked for."),
+) -> None:
+    """Ask for the end of a job.
+
+    Exit codes: 0 asked; 1 Vertex AI refused; 2 bad usage.
+    """
+    from pipeline.vertex.jobs import commands
+
+    raise typer.Exit(commands.cancel(job, runtime))
 
 
 @app.command()
