@@ -39,6 +39,7 @@ from pipeline.vertex.rehearsal.warm import PRELOADED
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TFX
     from pipeline.config import PipelineConfig
     from pipeline.local.screen import Screen
+    from pipeline.vertex.rehearsal.cloud import Cloud
     from pipeline.vertex.rehearsal.executing import Site
     from pipeline.vertex.rehearsal.results import TaskResult
 
@@ -151,6 +152,22 @@ class _Rehearsal:
     def _walk(self, config: PipelineConfig, root: Path, summary: dict[str, Any], screen: Screen) -> dict[str, Any]:
         """Walk the job; say in the summary what became of it. Returns what else is to be known."""
         lean_imports.orchestrating()  # before anything of TFX is imported
+        from pipeline.vertex.rehearsal.cloud import cloud_for
+
+        job, site_packages = self._job(config, root / "runs" / summary["run_id"])
+        with cloud_for(job) as cloud:
+            return self._walk_job(job, site_packages, cloud, config, root, summary, screen)
+
+    def _walk_job(
+        self,
+        job: dict[str, Any],
+        site_packages: str,
+        cloud: Cloud | None,
+        config: PipelineConfig,
+        root: Path,
+        summary: dict[str, Any],
+        screen: Screen,
+    ) -> dict[str, Any]:
         from pipeline.local.summary import summarize
         from pipeline.vertex.rehearsal import staging
         from pipeline.vertex.rehearsal.commands import Commands
@@ -159,12 +176,14 @@ class _Rehearsal:
 
         folder = root / "runs" / summary["run_id"]
         warm = None if self._options.cold else self._processes
-        environment = staging.environment(self._options.environment)
+        asked = {staging.ENDPOINT: cloud.endpoint} if cloud else {}
+        environment = staging.environment({**asked, **self._options.environment})
         commands = Commands(root / STAGES_LOCK_FILE, warm, environment)
-        job, site_packages = self._job(config, folder)
+        if cloud:
+            cloud.use(commands, folder / TASKS_FOLDER)
         scratch = root / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
-        staged = staging.stage(job, root, site_packages, bool(self._options.environment.get(staging.ENDPOINT)))
+        staged = staging.stage(job, root, site_packages, staging.ENDPOINT in {**asked, **self._options.environment})
         for text in staged.told:
             screen.say(text, "yellow")
         make_newest(root, summary["run_id"])
