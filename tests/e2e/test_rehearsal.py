@@ -132,7 +132,8 @@ def test_pushed_models_are_those_of_the_local_run_byte_for_byte(rehearsed: Finis
 
 
 def test_what_is_only_checked_is_said(rehearsed: Finished) -> None:
-    assert "Checked, not rehearsed: image europe-west4-docker.pkg.dev/" in rehearsed.output
+    assert "Checked, not rehearsed: machine of CuratedSchema, " in rehearsed.output
+    assert "; image europe-west4-docker.pkg.dev/" in rehearsed.output
     assert "service account pipeline@my-project.iam.gserviceaccount.com." in rehearsed.output
 
 
@@ -178,6 +179,36 @@ def test_data_in_the_bucket_is_read_from_the_folder_and_search_and_inferred_sche
     assert {"Tuner", "SchemaGen"} <= set(small_rehearsed.states)
     assert small_rehearsed.summary["tuning"]["reused"] is False
     assert sum(small_rehearsed.summary["data"]["examples"].values()) == 600
+
+
+def test_custom_job_of_two_machines_and_a_search_by_vizier_are_asked_of_the_api_and_run_here(
+    small: Path, small_rehearsed: Finished, runtime: Path, processes: StageProcesses, tmp_path: Path
+) -> None:
+    machine = {"machine_type": "e2-standard-4"}
+    values = yaml.safe_load(runtime.read_text()) | {
+        "training": {"chief": machine, "workers": machine | {"count": 1}},
+        "tuning": {"service": "vizier", "parallel_trials": 1},
+    }
+    several = tmp_path / "several.yaml"
+    several.write_text(yaml.safe_dump(values))
+    root = tmp_path / "root"
+    shutil.copytree(small_rehearsed.root / "bucket" / "data", root / "bucket" / "data")
+    done = rehearse_here(processes, small, several, root, "compression=null")
+    assert done.code == 0, done.output
+    assert set(done.states.values()) == {"ran"}
+    logs = {log.stem for log in (root / "runs" / "latest" / "tasks").glob("small-*.txt")}
+    assert logs == {
+        "small-trainer.chief-0",
+        "small-trainer.worker-0",
+        "small-tuner-own.chief-0",
+        "small-tuner-1.chief-0",
+        "small-tuner-2.chief-0",
+    }
+    (model,) = tasks_of(done)["Trainer"]["outputs"]["model"]
+    assert "2 workers of 1 device(s), this is chief 0" in (Path(model) / "training.json").read_text()
+    trials = {trial["id"]: trial for trial in done.summary["tuning"]["trials"]} if "trials" in done.summary["tuning"] else {}
+    assert not trials or {"config", "0001", "0002"} <= set(trials)
+    assert "custom job of Trainer 1 x e2-standard-4; 1 x e2-standard-4" in done.output
 
 
 def test_task_that_fails_is_named_with_its_cause_and_its_log_and_is_tried_again_first(
