@@ -8,7 +8,7 @@ def __getattr__(name: str) -> object:
 
     Lazily, because they import TFX, which most importers of this package do not need.
     """
-    if name in ("GateReport", "EdgeModel", "PushedEdgeModel", "DataApproval"):
+    if name in ("GateReport", "EdgeModel", "PushedEdgeModel", "RegisteredModel", "DataApproval"):
         from pipeline import artifacts
 
         return getattr(artifacts, name)

@@ -32,6 +32,12 @@ class PushedEdgeModel(Artifact):
     TYPE_NAME = "pipeline.PushedEdgeModel"
 
 
+class RegisteredModel(Artifact):
+    """A version in the Model Registry; the custom properties `model` and `version` name it, empty when nothing was pushed."""
+
+    TYPE_NAME = "pipeline.RegisteredModel"
+
+
 class DataApproval(Artifact):
     """Says that the examples it was made from have no anomalies; `approval.json` lists what was looked at."""
 
@@ -97,3 +103,5 @@ CONTENT_DIGEST_PROPERTY = "content_digest"
 DESTINATION_PROPERTY = "pushed_destination"
 VERSION_PROPERTY = "pushed_version"
 PUSHED_PROPERTY = "pushed"
+# Of what the registrar leaves.
+MODEL_NAME_PROPERTY, MODEL_VERSION_PROPERTY = "model", "version"

@@ -24,5 +24,7 @@ def build_pipeline(config: PipelineConfig, runtime: Runtime) -> Pipeline:
     judged = stages.evaluate(data, trained, config, runtime)
     edge = stages.compress(data, trained, transformed, config, runtime) if config.compression else None
     pushed = stages.push(trained, judged, edge, config, runtime)
+    registered = stages.register(pushed, judged, config, runtime)
     compressors = [edge] if edge else []
-    return runtime.pipeline(config.name, [data, *checked, transformed, *tuned.stages, trained, *judged, *compressors, *pushed])
+    learnt = [data, *checked, transformed, *tuned.stages, trained, *judged]
+    return runtime.pipeline(config.name, [*learnt, *compressors, *pushed, *registered])

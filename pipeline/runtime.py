@@ -9,6 +9,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
 from models.distribution import Devices, Kind
+from pipeline.registering import Registry
 from pipeline.withdrawn import Withdrawal
 
 Engine: TypeAlias = Literal["columnar", "beam"]
@@ -43,6 +44,10 @@ class Runtime(Protocol):
     @property
     def has_searched(self) -> bool:
         """Whether there are hyperparameters of an earlier search to be taken."""
+
+    @property
+    def registry(self) -> Registry | None:
+        """Where pushed SavedModels become versions; None: they stay in their folder."""
 
     def push_folder(self, name: str) -> str:
         """Return the folder of the pushed models of a pipeline."""

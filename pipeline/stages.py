@@ -25,6 +25,7 @@ from pipeline.components import (
     example_validator,
     model_gate,
     publisher,
+    registrar,
     schema,
     schema_gen,
     statistics_gen,
@@ -38,6 +39,7 @@ from pipeline.components.evaluator import ColumnarEvaluator, EvaluatorSettings
 from pipeline.components.example_validator import ColumnarExampleValidator
 from pipeline.components.model_gate import ModelGate
 from pipeline.components.publisher import EdgePusher
+from pipeline.components.registrar import ModelRegistry
 from pipeline.components.schema import CuratedSchema
 from pipeline.components.schema_gen import InferredSchema
 from pipeline.components.standard import ExampleValidator, Trainer
@@ -260,6 +262,14 @@ def push(
         publisher.model_pusher(model, blessing, server, digest, needed),
         EdgePusher(edge.outputs["edge_model"], blessing, device, digest),
     ]
+
+
+def register(pushed: list[BaseComponent], judged: Judged, config: PipelineConfig, runtime: Runtime) -> list[BaseComponent]:
+    """Have the pushed SavedModel be a version of a model registry, where the runtime has one."""
+    if not runtime.registry:
+        return []
+    settings = registrar.register_settings(runtime.registry, config.name, config.digest)
+    return [ModelRegistry(pushed[0].outputs["pushed_model"], judged.gate.outputs["report"], settings)]
 
 
 def _train_settings(config: PipelineConfig, runtime: Runtime) -> dict[str, Any]:

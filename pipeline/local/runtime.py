@@ -55,6 +55,10 @@ class LocalRuntime:
         return any((self.root / ARTIFACTS_FOLDER).glob(f"{TUNER}/*/*/{HYPERPARAMETERS_FILE}"))
 
     @property
+    def registry(self) -> None:
+        return None  # the folder is all there is
+
+    @property
     def metadata_path(self) -> Path:
         return self.root / METADATA_FILE
 

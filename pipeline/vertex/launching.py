@@ -32,7 +32,11 @@ class Kind(Enum):
     TUNING = "hyperparameter_tuning_job"
 
 
-_PAGES = {"customJobs": "training", "hyperparameterTuningJobs": "hyperparameter-tuning"}
+_PAGES = {
+    "customJobs": "training",
+    "hyperparameterTuningJobs": "hyperparameter-tuning",
+    "batchPredictionJobs": "batch-predictions",
+}
 
 
 class Jobs:
@@ -140,7 +144,7 @@ def succeeded(job: Any) -> bool:
 def failure(job: Any) -> str:
     """Return why a job did not succeed, with where its logs are."""
     why = f": {job.error.message.rstrip('.')}" if job.error.message else ""
-    return f"The job {job.display_name} is {_plain(job.state.name)}{why}. Its log: {log_link(job.name)}"
+    return f"The job {job.display_name} ended as {_plain(job.state.name)}{why}. Its log: {log_link(job.name)}"
 
 
 def console_link(name: str) -> str:

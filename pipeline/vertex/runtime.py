@@ -14,6 +14,7 @@ from models.distribution import Devices, Kind
 from pipeline.config_files import read_yaml, validate
 from pipeline.errors import ConfigError
 from pipeline.ingest.source import PACKAGE_SCHEME, resolve_package
+from pipeline.registering import Registry
 from pipeline.remote import is_remote
 from pipeline.runtime import Engine
 from pipeline.vertex.dataflow import Dataflow
@@ -21,7 +22,7 @@ from pipeline.vertex.machines import Machine
 from pipeline.vertex.network import Network
 from pipeline.vertex.pools import Training, fitting_strategy
 from pipeline.vertex.retries import Retries
-from pipeline.vertex.serving import Serving
+from pipeline.vertex.serving import Serving, registry_of
 from pipeline.vertex.tuning import Tuning
 from pipeline.withdrawn import Withdrawal
 
@@ -143,6 +144,10 @@ class VertexRuntime(pydantic.BaseModel):
     @property
     def has_searched(self) -> bool:
         return True  # nobody knows before the job runs: `reuse: latest` there asks for a search in an earlier one
+
+    @property
+    def registry(self) -> Registry | None:
+        return registry_of(self)
 
     @property
     def engine(self) -> Engine:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pydantic
 
+from pipeline.registering import Registry
 from pipeline.vertex.machines import Machine
+
+if TYPE_CHECKING:
+    from pipeline.vertex.runtime import VertexRuntime
 
 _Alias = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-zA-Z0-9-]{0,126}[a-zA-Z0-9]$")]
 
@@ -36,7 +40,7 @@ class Serving(pydantic.BaseModel):
 
     model: str = pydantic.Field(
         ...,
-        pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$",
+        pattern=r"^[a-z]([a-z0-9_-]{0,61}[a-z0-9])?$",
         description="Id of the parent model; each push is a version of it.",
     )
     aliases: tuple[_Alias, ...] = pydantic.Field(("candidate",), description="Of the newest version.")
@@ -53,3 +57,18 @@ class Serving(pydantic.BaseModel):
         continent = {"europe": "europe", "asia": "asia"}.get(region.partition("-")[0], "us")
         kind = "gpu" if self.endpoint and self.endpoint.num_gpus else "cpu"
         return f"{continent}-docker.pkg.dev/vertex-ai/prediction/tf2-{kind}.2-15:latest"
+
+
+def registry_of(runtime: VertexRuntime) -> Registry | None:
+    """Return where a runtime file has pushed models registered; None: nowhere."""
+    if not (serving := runtime.serving):
+        return None
+    return Registry(
+        location=runtime.location,
+        model=serving.model,
+        aliases=serving.aliases,
+        image=serving.container(runtime.region),
+        service_account=runtime.service_account,
+        encryption_key=runtime.encryption_key,
+        labels=runtime.labels,
+    )

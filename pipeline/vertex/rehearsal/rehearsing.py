@@ -176,7 +176,7 @@ class _Rehearsal:
         state = walk.run()
         screen.end()
         shutil.rmtree(scratch, ignore_errors=True)
-        _gather_logs(site.logs)
+        _gather_logs(site.logs, folder / LOG_FILE)
         summary["stages"] = [result.to_dict() for result in stage_results(tasks, walk.results)]
         summary |= summarize(TaskOutputs(walk.results), config, root)
         if walk.interrupted:
@@ -229,10 +229,11 @@ def _notes(site: Site, results: Sequence[TaskResult]) -> dict[str, Any]:
     return {"job": staging.resource(site), "tasks": tasks}
 
 
-def _gather_logs(folder: Path) -> None:
+def _gather_logs(folder: Path, log: Path) -> None:
     """Add what the tasks said to the log of the run, task by task."""
-    for file in sorted(folder.glob("*.txt"), key=lambda path: path.stat().st_mtime):
-        print(f"==== {file.stem}\n{file.read_text('utf-8', 'replace')}")
+    with log.open("a", encoding="utf-8") as stream:
+        for file in sorted(folder.glob("*.txt"), key=lambda path: path.stat().st_mtime):
+            stream.write(f"==== {file.stem}\n{file.read_text('utf-8', 'replace')}\n")
 
 
 def _tell(notes: Mapping[str, Any], screen: Screen) -> None:

@@ -1,0 +1,1 @@
+"""Pipeline jobs and schedules of Vertex AI: submitted, watched, cancelled."""

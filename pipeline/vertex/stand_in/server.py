@@ -1,0 +1,127 @@
+"""The stand-in as a server on this machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from pipeline.vertex.stand_in.answering import Answering, Work
+from pipeline.vertex.stand_in.faults import Fault, Faults, RefusedError
+from pipeline.vertex.stand_in.resources import Resources
+from pipeline.vertex.stand_in.routes import Route, parse, read_routes
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that was made.
+
+    Attributes:
+      name: such as "CreatePipelineJob".
+      request: the API's own message.
+    """
+
+    name: str
+    request: Any
+
+
+@dataclass
+class StandIn:
+    """Stands in for Vertex AI while it is entered, at `endpoint`.
+
+    Attributes:
+      project: whose jobs it takes.
+      region: where.
+      work: {"CustomJob", "HyperparameterTuningJob", "PipelineJob": does such a job}; others end at once, successfully.
+      calls: that were made, in order, without those that were refused.
+    """
+
+    project: str
+    region: str
+    work: dict[str, Work] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.resources = Resources(self.project, self.region)
+        self._faults = Faults()
+        self._routes = read_routes()
+        self._answering = Answering(self.resources, {"CustomJob": _succeed, "HyperparameterTuningJob": _succeed} | self.work)
+
+    def __enter__(self) -> StandIn:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stand_in": self}))
+        self._server.daemon_threads = True
+        Thread(target=self._server.serve_forever, daemon=True, name="stand-in").start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def endpoint(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def refuse(self, method: str, error: RefusedError, times: int = 1) -> None:
+        """Refuse the next calls of a method, a regular expression such as "CreatePipelineJob"."""
+        self._faults.pending.append(Fault(method, error, times))
+
+    def answer(self, verb: str, target: str, body: bytes) -> dict[str, Any]:
+        """Return the body of an answer.
+
+        Raises:
+          RefusedError: the request is refused.
+        """
+        from google.protobuf import json_format
+
+        path, query = parse(target)
+        for route in self._routes:
+            if route.verb == verb and (match := route.path.fullmatch(path)):
+                answer = self._call(route, route.request(match, query, body))
+                if answer is None:
+                    return {}
+                pb = type(answer).pb(answer) if hasattr(type(answer), "pb") else answer
+                return json_format.MessageToDict(pb)
+        raise RefusedError(404, f"No call of the API is {verb} {path}.")
+
+    def _call(self, route: Route, request: Any) -> Any:
+        if fault := self._faults.take(route.name):
+            raise fault.error
+        answer = self._answering.answer(route.name, request)
+        self.calls.append(Call(route.name, request))
+        return answer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    stand_in: StandIn
+    protocol_version = "HTTP/1.1"
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers: dict[str, str] = {}
+        code = 200
+        try:
+            content = self.stand_in.answer(self.command, self.path, body)
+        except RefusedError as error:
+            content, code = error.body(), error.code
+            if error.retry_after is not None:
+                headers = {"Retry-After": str(error.retry_after)}
+        data = json.dumps(content).encode()
+        self.send_response(code)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  # as http.server names them
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def _succeed(job: Any) -> None:
+    from google.cloud import aiplatform_v1
+
+    job.state = aiplatform_v1.JobState.JOB_STATE_SUCCEEDED

@@ -1,0 +1,315 @@
+"""submit, schedule, status and cancel, through the real client against the stand-in."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.cloud import aiplatform_v1
+from google.rpc import status_pb2
+from typer.testing import CliRunner, Result
+
+import runner_vertex
+from pipeline.vertex.jobs import api, commands, watching
+from pipeline.vertex.stand_in.faults import RefusedError
+from pipeline.vertex.stand_in.server import StandIn
+
+pytestmark = pytest.mark.usefixtures("stand_in")  # every test has a service of its own
+State = aiplatform_v1.PipelineTaskDetail.State
+RUNTIME = {
+    "project": "my-project",
+    "region": "europe-west4",
+    "bucket": "gs://my-bucket",
+    "image": "europe-west4-docker.pkg.dev/my-project/repo/image@sha256:" + "0" * 64,
+    "service_account": "pipeline@my-project.iam.gserviceaccount.com",
+    "network": {"psc_attachment": "projects/my-project/regions/europe-west4/networkAttachments/a"},
+    "encryption_key": "projects/my-project/locations/europe-west4/keyRings/r/cryptoKeys/k",
+    "labels": {"team": "taxi"},
+}
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[commands.What, Any]:
+    file = tmp_path_factory.mktemp("runtime") / "vertex.yaml"
+    file.write_text(yaml.safe_dump(RUNTIME))
+    what = commands.What(repository / "configs" / "taxi.yaml", file)
+    return what, commands._compiled(what)
+
+
+@pytest.fixture
+def run(compiled: tuple[commands.What, Any], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call the command line; the job is compiled once for all tests."""
+    what, (config, runtime, job) = compiled
+    monkeypatch.setattr(commands, "_compiled", lambda _: (config, runtime, copy.deepcopy(job)))
+    for module, names in ((api, ("_FIRST_PAUSE_SECONDS", "_LONGEST_PAUSE_SECONDS")), (watching, ("_FIRST_PAUSE_SECONDS",))):
+        for name in names:
+            monkeypatch.setattr(module, name, 0.05)
+    monkeypatch.setattr(api, "_PATIENCE_SECONDS", 2.0)
+
+    def call(command: str, *arguments: str, files: bool = False) -> Result:
+        given = ["--config", str(what.config), "--runtime", str(what.runtime)] if files else []
+        return CliRunner().invoke(runner_vertex.app, [command, *given, *arguments])
+
+    return call
+
+
+def does(stand_in: StandIn, end: str, **tasks: Any) -> None:
+    """Have pipeline jobs go through their tasks, {name: (state, error, outputs)}, to an end."""
+
+    def work(job: Any) -> None:
+        job.state = aiplatform_v1.PipelineState.PIPELINE_STATE_RUNNING
+        details = []
+        for name, (state, error, outputs) in tasks.items():
+            detail = aiplatform_v1.PipelineTaskDetail(task_name=name, state=state, outputs=outputs)
+            if error:
+                detail.error = status_pb2.Status(code=9, message=error)
+            detail.executor_detail = aiplatform_v1.PipelineTaskExecutorDetail(
+                container_detail={"main_job": "projects/1/locations/europe-west4/customJobs/77"}
+            )
+            details.append(detail)
+        job.job_detail = aiplatform_v1.PipelineJobDetail(task_details=details)
+        job.state = aiplatform_v1.PipelineState[f"PIPELINE_STATE_{end}"]
+
+    stand_in._answering._work["PipelineJob"] = work
+
+
+def blessing(value: int) -> dict[str, Any]:
+    artifact = aiplatform_v1.Artifact(metadata={"blessed": value})
+    return {"blessing": aiplatform_v1.PipelineTaskDetail.ArtifactList(artifacts=[artifact])}
+
+
+def submitted(stand_in: StandIn) -> Any:
+    return next(call.request for call in stand_in.calls if call.name == "CreatePipelineJob")
+
+
+def test_job_is_submitted_as_it_was_compiled(run: Run, stand_in: StandIn) -> None:
+    result = run("submit", files=True)
+    assert result.exit_code == 0, result.output
+    request = submitted(stand_in)
+    job = request.pipeline_job
+    assert request.parent == "projects/my-project/locations/europe-west4"
+    assert datetime.strptime(request.pipeline_job_id, "taxi-%Y%m%d%H%M%S")
+    assert job.service_account == RUNTIME["service_account"]
+    assert job.encryption_spec.kms_key_name == RUNTIME["encryption_key"]
+    assert job.psc_interface_config.network_attachment == RUNTIME["network"]["psc_attachment"]
+    assert job.runtime_config.failure_policy.name == "PIPELINE_FAILURE_POLICY_FAIL_FAST"
+    assert job.labels["team"] == "taxi"
+    assert set(job.labels) == {"team", "pipeline", "code", "config"}
+    assert "Trainer" in job.pipeline_spec["root"]["dag"]["tasks"]
+    assert "https://console.cloud.google.com/vertex-ai/locations/europe-west4/pipelines/runs/taxi-" in result.output
+
+
+def test_dry_run_shows_what_a_submission_sends_and_sends_nothing(run: Run, stand_in: StandIn) -> None:
+    dry = run("submit", "--dry-run", files=True)
+    assert dry.exit_code == 0
+    assert stand_in.calls == []
+    shown = json.loads(dry.stdout[: dry.stdout.rindex("}") + 1])["pipelineJob"]
+    run("submit", files=True)
+    expected = aiplatform_v1.PipelineJob.from_json(json.dumps(shown))
+    sent = submitted(stand_in).pipeline_job
+    assert sent.pipeline_spec == expected.pipeline_spec
+    assert (sent.labels, sent.runtime_config) == (expected.labels, expected.runtime_config)
+    assert "Nothing was sent." in dry.output
+
+
+def test_no_cache_runs_every_task(run: Run, stand_in: StandIn) -> None:
+    run("submit", "--no-cache", files=True)
+    tasks = submitted(stand_in).pipeline_job.pipeline_spec["root"]["dag"]["tasks"]
+    assert not any("cachingOptions" in task for task in tasks.values())
+
+
+def test_waiting_shows_stages_and_ends_well(run: Run, stand_in: StandIn) -> None:
+    does(stand_in, "SUCCEEDED", ExampleGen=(State.SKIPPED, "", {}), ModelGate=(State.SUCCEEDED, "", blessing(1)))
+    result = run("submit", "--wait", files=True)
+    assert result.exit_code == 0, result.output
+    assert "ExampleGen           reused" in result.output
+    assert "ModelGate            ran" in result.output
+
+
+def test_failed_stage_is_named_with_its_error_and_log(run: Run, stand_in: StandIn) -> None:
+    does(stand_in, "FAILED", Trainer=(State.FAILED, "The replica workerpool0-0 ran out of memory.", {}))
+    result = run("submit", "--wait", files=True)
+    assert result.exit_code == 1
+    assert "Stage Trainer failed: The replica workerpool0-0 ran out of memory.\nLog: https://console.cloud.google.com/logs" in (
+        result.output
+    )
+
+
+def test_model_that_is_not_blessed_is_exit_code_3(run: Run, stand_in: StandIn) -> None:
+    does(stand_in, "SUCCEEDED", ModelGate=(State.SUCCEEDED, "", blessing(0)), Compressor=(State.SUCCEEDED, "", blessing(1)))
+    result = run("submit", "--wait", files=True)
+    assert result.exit_code == 3
+    assert "Stage ModelGate has not blessed the model: a gate was not passed." in result.output
+    assert "Compressor has not" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RefusedError(403, "Permission 'aiplatform.pipelineJobs.create' denied."), "--role=roles/aiplatform.user"),
+        (RefusedError(404, "Project my-project was not found."), "Check the name, the project and the region."),
+        (RefusedError(401, "Request had invalid authentication credentials."), "gcloud auth application-default login"),
+        (RefusedError(400, "The image does not exist."), "Cannot submit the job: The image does not exist."),
+    ],
+)
+def test_refusal_is_a_sentence_with_a_cure(run: Run, stand_in: StandIn, error: RefusedError, said: str) -> None:
+    stand_in.refuse("CreatePipelineJob", error)
+    result = run("submit", files=True)
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+def test_what_passes_is_tried_again(run: Run, stand_in: StandIn, code: int) -> None:
+    stand_in.refuse("CreatePipelineJob", RefusedError(code, "Try again."), times=2)
+    assert run("submit", files=True).exit_code == 0
+
+
+def test_quota_that_does_not_come_back_is_named_with_its_page(run: Run, stand_in: StandIn) -> None:
+    stand_in.refuse("CreatePipelineJob", RefusedError(429, "Quota exceeded: custom_model_training_cpus."), times=1000)
+    result = run("submit", files=True)
+    assert result.exit_code == 1
+    assert "Quota exceeded: custom_model_training_cpus." in result.output
+    assert "https://console.cloud.google.com/iam-admin/quotas?project=my-project" in result.output
+
+
+def test_answer_that_was_lost_makes_no_second_job(run: Run, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "job_id", lambda *_: "taxi-1")
+    call = stand_in._call
+    lost = iter([True])
+
+    def lose(route: Any, request: Any) -> Any:
+        answer = call(route, request)
+        if route.name == "CreatePipelineJob" and next(lost, False):
+            raise RefusedError(503, "The connection was lost.")
+        return answer
+
+    monkeypatch.setattr(stand_in, "_call", lose)
+    result = run("submit", files=True)
+    assert result.exit_code == 0, result.output
+    assert len(stand_in.resources.list(stand_in.resources.location, "pipelineJobs")) == 1
+
+
+def test_id_that_exists_is_refused(run: Run, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "job_id", lambda *_: "taxi-1")
+    assert run("submit", files=True).exit_code == 0
+    again = run("submit", files=True)
+    assert again.exit_code == 1
+    assert "pipelineJobs/taxi-1 already exists." in again.output
+
+
+def test_unreachable_service_is_said_soon(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIPLATFORM_ENDPOINT", "http://127.0.0.1:1")
+    result = run("submit", files=True)
+    assert result.exit_code == 1
+    assert "Vertex AI cannot be reached" in result.output or "Connection refused" in result.output
+
+
+def test_missing_credentials_name_the_login(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AIPLATFORM_ENDPOINT", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    result = run("submit", files=True)
+    assert result.exit_code == 1
+    assert "there are no Google credentials" in result.output
+    assert "gcloud auth application-default login" in result.output
+
+
+def test_status_of_a_job_by_id_name_and_page(run: Run, stand_in: StandIn, compiled: Any) -> None:
+    does(stand_in, "SUCCEEDED", ModelGate=(State.SUCCEEDED, "", blessing(1)))
+    run("submit", files=True)
+    (job,) = stand_in.resources.list(stand_in.resources.location, "pipelineJobs")
+    identity = job.name.rpartition("/")[2]
+    page = f"https://console.cloud.google.com/vertex-ai/locations/europe-west4/pipelines/runs/{identity}?project=my-project"
+    for given in ([identity, "--runtime", str(compiled[0].runtime)], [job.name], [page]):
+        result = run("status", *given)
+        assert result.exit_code == 0, result.output
+        assert result.output.startswith(f"{identity}: succeeded")
+
+
+def test_status_of_an_id_alone_asks_for_the_runtime(run: Run) -> None:
+    result = run("status", "taxi-1")
+    assert result.exit_code == 2
+    assert "--runtime is needed to find 'taxi-1'" in result.output
+
+
+def test_status_of_no_job(run: Run, stand_in: StandIn) -> None:
+    result = run("status", "projects/my-project/locations/europe-west4/pipelineJobs/taxi-9")
+    assert result.exit_code == 1
+    assert "taxi-9 is not found. Check the name, the project and the region." in result.output
+
+
+def test_cancelled_job_is_exit_code_130(run: Run, stand_in: StandIn) -> None:
+    run("submit", files=True)
+    (job,) = stand_in.resources.list(stand_in.resources.location, "pipelineJobs")
+    assert run("cancel", job.name).exit_code == 0
+    assert run("status", job.name).exit_code == 130
+
+
+def test_schedule_is_created_listed_paused_resumed_and_deleted(run: Run, stand_in: StandIn, compiled: Any) -> None:
+    result = run("schedule", "--cron", "0 3 * * *", "--time-zone", "Europe/Berlin", "--max-concurrent", "2", files=True)
+    assert result.exit_code == 0, result.output
+    request = next(call.request for call in stand_in.calls if call.name == "CreateSchedule").schedule
+    assert (request.cron, request.max_concurrent_run_count, request.catch_up) == ("TZ=Europe/Berlin 0 3 * * *", 2, False)
+    assert request.create_pipeline_job_request.pipeline_job.labels["pipeline"] == "taxi"
+    runtime = ["--runtime", str(compiled[0].runtime)]
+    for action, shown in (
+        ("list", "active"),
+        ("pause", "paused"),
+        ("list", "paused"),
+        ("resume", "resumed"),
+        ("delete", "deleted"),
+    ):
+        result = run("schedules", "taxi", *runtime, "--action", action)
+        assert result.exit_code == 0, result.output
+        assert result.output.strip().endswith(f"0 3 * * *, {shown}")
+    assert run("schedules", "taxi", *runtime).exit_code == 2
+
+
+def test_second_schedule_needs_replace(run: Run, stand_in: StandIn) -> None:
+    run("schedule", "--cron", "0 3 * * *", files=True)
+    refused = run("schedule", "--cron", "0 4 * * *", files=True)
+    assert refused.exit_code == 2
+    assert "taxi is scheduled already" in refused.output
+    assert run("schedule", "--cron", "0 4 * * *", "--replace", files=True).exit_code == 0
+    (left,) = stand_in.resources.list(stand_in.resources.location, "schedules")
+    assert left.cron == "0 4 * * *"
+
+
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("0 3 * *", "expected 5 fields"),
+        ("60 3 * * *", "'60' is no minute. Expected 0 to 59."),
+        ("0 3 * * 9", "'9' is no day of week. Expected 0 to 7."),
+        ("0 5-3 * * *", "the hour '5-3' begins after its end."),
+        ("*/0 3 * * *", "the minute '*/0' has a step of 0."),
+        ("0 3 ? * *", "'?' is no day of month."),
+        ("0 3 * foo *", "'foo' is no month. Expected 1 to 12."),
+    ],
+)
+def test_bad_cron_is_told_before_anything_is_compiled(run: Run, cron: str, said: str) -> None:
+    result = run("schedule", "--cron", cron, files=True)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_named_days_steps_and_lists_are_fine() -> None:
+    from pipeline.vertex.jobs.cron import cron_expression
+
+    assert cron_expression("*/15 0,12 1-7 jan-mar mon", None) == "*/15 0,12 1-7 jan-mar mon"
+
+
+def test_unknown_time_zone(run: Run) -> None:
+    result = run("schedule", "--cron", "0 3 * * *", "--time-zone", "Berlin", files=True)
+    assert result.exit_code == 2
+    assert "--time-zone: 'Berlin' is none. Such as Europe/Berlin." in result.output

@@ -1,0 +1,27 @@
+"""A stand-in of Vertex AI, the requests that tests make to it, and commands run as processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[3]
+LOCATION = "projects/my-project/locations/europe-west4"
+PYTHON = sys.executable
+
+
+def custom_job(replicas: int = 1, **fields: Any) -> dict[str, Any]:
+    """Return a CustomJob whose containers have no command yet."""
+    machine = {"machineSpec": {"machineType": "n1-standard-4"}, "containerSpec": {"imageUri": "image:1", "command": []}}
+    pools = [machine | {"replicaCount": 1}, *([machine | {"replicaCount": replicas - 1}] if replicas > 1 else [])]
+    return {"displayName": "taxi-trainer", "jobSpec": {"workerPoolSpecs": pools}} | fields
+
+
+def run_here(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command as a process: the `python` of a container is this one."""
+    words = [PYTHON if word == "python" else word for word in command]
+    return subprocess.run(words, env={**os.environ, **environment, "PYTHONPATH": str(PROJECT)}, check=False).returncode
