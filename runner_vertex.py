@@ -83,15 +83,19 @@ def compile_(
 def rehearse(
     config: Path = _CONFIG,
     runtime: Path = _RUNTIME,
-    root: Path | None = typer.Option(None, help="For everything a rehearsal leaves. Default: runs/<pipeline>-rehearsal."),
-    job: Path | None = typer.Option(None, help="A job that `compile` wrote. Default: it is compiled now."),
+    root: Path = typer.Option(None, help="For all that a rehearsal leaves. [default: runs/<pipeline>-rehearsal]"),
+    job: Path = typer.Option(None, help="A job that `compile` wrote. [default: it is compiled now]"),
     overrides: list[str] = _OVERRIDES,
     fresh: bool = typer.Option(False, "--fresh", help="Reuse nothing of earlier rehearsals."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary, and nothing else."),
-    jobs: int | None = typer.Option(None, min=1, help="Tasks at the same time. Default: by cores and memory."),
+    jobs: int = typer.Option(None, min=1, help="Tasks at the same time. [default: by cores and memory]"),
     cold: bool = typer.Option(False, "--cold", help="A new interpreter for every task, as in a container. Takes minutes."),
 ) -> None:
-    """Walk the compiled job as the service would, and run each task's own command on this machine."""
+    """Walk the compiled job as the service would, and run each task's own command on this machine.
+
+    Exit codes: 0 pushed; 1 a task failed; 2 the config or the job is wrong: nothing ran; 3 a gate was not passed; 4 another
+    process holds the root; 130 interrupted.
+    """
     from pipeline.vertex.rehearsal.rehearsing import RehearsalOptions
     from pipeline.vertex.rehearsal.rehearsing import rehearse as run
 

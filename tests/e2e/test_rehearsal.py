@@ -37,6 +37,7 @@ def runtime(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's runtime, without Dataflow."""
     values = yaml.safe_load((repository / "configs" / "runtime" / "vertex.example.yaml").read_text())
     del values["dataflow"]
+    values["stages"] = {"default": {"machine_type": "e2-standard-4"}}
     assert values["bucket"] == BUCKET
     file = tmp_path_factory.mktemp("runtime") / "vertex.yaml"
     file.write_text(yaml.safe_dump(values))
@@ -132,8 +133,8 @@ def test_pushed_models_are_those_of_the_local_run_byte_for_byte(rehearsed: Finis
 
 
 def test_what_is_only_checked_is_said(rehearsed: Finished) -> None:
-    assert "Checked, not rehearsed: machine of CuratedSchema, " in rehearsed.output
-    assert "; image europe-west4-docker.pkg.dev/" in rehearsed.output
+    assert "Checked, not rehearsed: machine of Compressor 8 CPUs, 32 GB; machine of CuratedSchema, DataGate, " in rehearsed.output
+    assert "4 CPUs, 16 GB; image europe-west4-docker.pkg.dev/" in rehearsed.output
     assert "service account pipeline@my-project.iam.gserviceaccount.com." in rehearsed.output
 
 
@@ -181,36 +182,6 @@ def test_data_in_the_bucket_is_read_from_the_folder_and_search_and_inferred_sche
     assert sum(small_rehearsed.summary["data"]["examples"].values()) == 600
 
 
-def test_custom_job_of_two_machines_and_a_search_by_vizier_are_asked_of_the_api_and_run_here(
-    small: Path, small_rehearsed: Finished, runtime: Path, processes: StageProcesses, tmp_path: Path
-) -> None:
-    machine = {"machine_type": "e2-standard-4"}
-    values = yaml.safe_load(runtime.read_text()) | {
-        "training": {"chief": machine, "workers": machine | {"count": 1}},
-        "tuning": {"service": "vizier", "parallel_trials": 1},
-    }
-    several = tmp_path / "several.yaml"
-    several.write_text(yaml.safe_dump(values))
-    root = tmp_path / "root"
-    shutil.copytree(small_rehearsed.root / "bucket" / "data", root / "bucket" / "data")
-    done = rehearse_here(processes, small, several, root, "compression=null")
-    assert done.code == 0, done.output
-    assert set(done.states.values()) == {"ran"}
-    logs = {log.stem for log in (root / "runs" / "latest" / "tasks").glob("small-*.txt")}
-    assert logs == {
-        "small-trainer.chief-0",
-        "small-trainer.worker-0",
-        "small-tuner-own.chief-0",
-        "small-tuner-1.chief-0",
-        "small-tuner-2.chief-0",
-    }
-    (model,) = tasks_of(done)["Trainer"]["outputs"]["model"]
-    assert "2 workers of 1 device(s), this is chief 0" in (Path(model) / "training.json").read_text()
-    trials = {trial["id"]: trial for trial in done.summary["tuning"]["trials"]} if "trials" in done.summary["tuning"] else {}
-    assert not trials or {"config", "0001", "0002"} <= set(trials)
-    assert "custom job of Trainer 1 x e2-standard-4; 1 x e2-standard-4" in done.output
-
-
 def test_task_that_fails_is_named_with_its_cause_and_its_log_and_is_tried_again_first(
     small: Path, small_rehearsed: Finished, runtime: Path, processes: StageProcesses, tmp_path: Path
 ) -> None:
@@ -228,6 +199,25 @@ def test_task_that_fails_is_named_with_its_cause_and_its_log_and_is_tried_again_
     assert f"Stage ExampleGen failed: {error}" in done.output
     assert "Its own log: tasks/ExampleGen.txt" in done.output
     assert error.split(":")[0] in (root / "runs" / "latest" / "log.txt").read_text()
+
+
+def test_custom_jobs_and_trials_that_tasks_ask_for_are_processes_here(
+    small: Path, small_rehearsed: Finished, runtime: Path, processes: StageProcesses, tmp_path: Path
+) -> None:
+    machine = {"machine_type": "n1-standard-4"}
+    values = yaml.safe_load(runtime.read_text())
+    values |= {"training": {"chief": machine}, "tuning": {"service": "vizier", "parallel_trials": 1}}
+    (tmp_path / "vertex.yaml").write_text(yaml.safe_dump(values))
+    done = rehearse_here(processes, small, tmp_path / "vertex.yaml", small_rehearsed.root, "compression=null")
+    assert done.code == 0, done.output
+    assert (done.states["Transform"], done.states["Tuner"], done.states["Trainer"]) == ("reused", "ran", "ran")
+    assert "custom job of Trainer 1 x n1-standard-4" in done.output
+    assert "each trial of Tuner 1 x e2-standard-4" in done.output
+    replicas = sorted(path.stem for path in (done.root / "runs" / "latest" / "tasks").glob("replica_*.txt"))
+    # The config's own values, which the search begins with; two trials; the Trainer's chief.
+    assert replicas == ["replica_1", "replica_2", "replica_3", "replica_4"]
+    log = (done.root / "runs" / "latest" / "tasks" / "replica_4.txt").read_text()
+    assert "pipeline.components.trainer_executor.Executor begins." in log
 
 
 def test_interrupt_leaves_no_process_and_says_how_to_go_on(

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.components import registrar
 from pipeline.components.tuner import EXECUTOR_MODULE
 from pipeline.vertex.finishing import LAUNCH_COMMAND, VIZIER_EXECUTOR
 from pipeline.vertex.rehearsal.beam_options import DIRECT_ARGS, on_dataflow
@@ -13,6 +14,7 @@ from pipeline.vertex.rehearsal.job import Json
 
 # Between these of a task's arguments are Beam's.
 _BEFORE_BEAM, _AFTER_BEAM = "--json_serialized_inputs_spec_args", "--timeout_seconds"
+_REGISTRAR = f"{registrar.EXECUTOR_MODULE}.Executor"
 _NOT_BEAM = ("--tuning_",)
 
 
@@ -21,6 +23,12 @@ def containers_in(job: Json) -> Iterator[tuple[str, Any]]:
     for label, executor in sorted(job.get("pipelineSpec", {}).get("deploymentSpec", {}).get("executors", {}).items()):
         if "container" in executor:
             yield label.removesuffix("_executor"), executor["container"]
+
+
+def asks_for_jobs(job: Json) -> bool:
+    """Tell whether tasks of a job have the service run other jobs: worker pools, or trials of a search."""
+    containers = [container for _, container in containers_in(job)]
+    return any(c.get("command") == LAUNCH_COMMAND or VIZIER_EXECUTOR in c.get("args", []) for c in containers)
 
 
 def beam_args_in(args: list[str]) -> list[str]:
@@ -50,6 +58,9 @@ def adapted(job: Json, has_service: bool) -> tuple[dict[str, Any], list[str]]:
             if on_dataflow(what.get("args", [])):
                 what["args"] = _direct(what["args"])
                 on_beam = True
+        if _REGISTRAR in container.get("args", []):
+            container["command"], container["args"] = ["python", "-c", ""], []
+            told.append(f"{stage}: not run; nothing here stands for the Model Registry that it asks.")
         if has_service:
             continue
         if VIZIER_EXECUTOR in container.get("args", []):

@@ -55,7 +55,7 @@ class Commands:
           warm: forks those it can; None: every command gets an interpreter of its own.
           environment: of all of them; that of a command goes before it.
         """
-        self._lock_file, self._warm, self._environment = lock, warm, dict(environment or {})
+        self._lock_file, self._warm, self.environment = lock, warm, dict(environment or {})
         self._lock = threading.Lock()
         self._cold: set[subprocess.Popen] = set()
         self.stopping = False
@@ -76,7 +76,7 @@ class Commands:
         command.folder.mkdir(parents=True, exist_ok=True)
         command.log.parent.mkdir(parents=True, exist_ok=True)
         command.log.touch()
-        environment = self._environment | dict(command.environment)
+        environment = self.environment | dict(command.environment)
         if self.stopping:
             raise TaskFailedError(INTERRUPTED)
         if self._warm is None or not can_be_warm(command.argv, environment):

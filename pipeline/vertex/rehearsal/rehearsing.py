@@ -39,11 +39,12 @@ from pipeline.vertex.rehearsal.warm import PRELOADED
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TFX
     from pipeline.config import PipelineConfig
     from pipeline.local.screen import Screen
-    from pipeline.vertex.rehearsal.cloud import Cloud
     from pipeline.vertex.rehearsal.executing import Site
     from pipeline.vertex.rehearsal.results import TaskResult
+    from pipeline.vertex.rehearsal.staging import Staged
+    from pipeline.vertex.runtime import VertexRuntime
 
-JOB_FILE, TASKS_FILE, TASKS_FOLDER = "job.json", "rehearsal.json", "tasks"
+JOB_FILE, TASKS_FILE = "job.json", "rehearsal.json"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class _Rehearsal:
     def _run_locked(self, config: PipelineConfig, root: Path) -> int:
         from pipeline.local.advice import explain
         from pipeline.local.screen import Screen
+        from pipeline.vertex.rehearsal.notes import tell
 
         summary = empty_summary(config, self._started)
         folder = begin(root, summary)
@@ -145,76 +147,70 @@ class _Rehearsal:
             print((folder / SUMMARY_FILE).read_text("utf-8"), file=self._output.screen)
         else:
             screen.close(summary, root, folder)
-            _tell(notes, screen)
+            tell(notes, screen)
             explain(summary, folder, screen, f"The same command{' without --fresh' if self._options.fresh else ''}")
         return EXIT_CODES[summary["status"]]
 
     def _walk(self, config: PipelineConfig, root: Path, summary: dict[str, Any], screen: Screen) -> dict[str, Any]:
         """Walk the job; say in the summary what became of it. Returns what else is to be known."""
         lean_imports.orchestrating()  # before anything of TFX is imported
-        from pipeline.vertex.rehearsal.cloud import cloud_for
-
-        job, site_packages = self._job(config, root / "runs" / summary["run_id"])
-        with cloud_for(job) as cloud:
-            return self._walk_job(job, site_packages, cloud, config, root, summary, screen)
-
-    def _walk_job(
-        self,
-        job: dict[str, Any],
-        site_packages: str,
-        cloud: Cloud | None,
-        config: PipelineConfig,
-        root: Path,
-        summary: dict[str, Any],
-        screen: Screen,
-    ) -> dict[str, Any]:
-        from pipeline.local.summary import summarize
         from pipeline.vertex.rehearsal import staging
         from pipeline.vertex.rehearsal.commands import Commands
+        from pipeline.vertex.rehearsal.notes import TASKS_FOLDER, gather_logs, notes_of
+        from pipeline.vertex.rehearsal.service_here import service_here
+
+        folder, scratch = root / "runs" / summary["run_id"], root / "scratch"
+        warm = None if self._options.cold else self._processes
+        commands = Commands(root / STAGES_LOCK_FILE, warm, staging.environment(self._options.environment))
+        job, runtime = self._job(config, folder)
+        shutil.rmtree(scratch, ignore_errors=True)
+        with service_here(job, runtime.location, commands, folder / TASKS_FOLDER, scratch) as endpoint:
+            if endpoint and staging.ENDPOINT not in self._options.environment:
+                commands.environment[staging.ENDPOINT] = endpoint
+            staged = staging.stage(job, root, runtime.site_packages, has_service=bool(endpoint))
+            for text in staged.told:
+                screen.say(text, "yellow")
+            make_newest(root, summary["run_id"])
+            summary["startup_seconds"] = round(time.monotonic() - self._clock, 1)
+            site = staging.site(staged, root, folder / TASKS_FOLDER, commands, self._started)
+            site = dataclasses.replace(site, scratch=scratch, fresh=self._options.fresh)
+            results = self._walk_staged(staged, site, config, summary, screen)
+        shutil.rmtree(scratch, ignore_errors=True)
+        gather_logs(site.logs, folder / LOG_FILE)
+        return notes_of(site, results) | {"otherwise": list(staged.told), "only_checked": staged.only_checked}
+
+    def _walk_staged(
+        self, staged: Staged, site: Site, config: PipelineConfig, summary: dict[str, Any], screen: Screen
+    ) -> list[TaskResult]:
+        """Walk a job that can be; sum up. Returns what became of its tasks, in their order."""
+        from pipeline.local.summary import summarize
+        from pipeline.vertex.rehearsal import staging
         from pipeline.vertex.rehearsal.stages import OnScreen, TaskOutputs, stage_results
         from pipeline.vertex.rehearsal.walking import Walk
 
-        folder = root / "runs" / summary["run_id"]
-        warm = None if self._options.cold else self._processes
-        asked = {staging.ENDPOINT: cloud.endpoint} if cloud else {}
-        environment = staging.environment({**asked, **self._options.environment})
-        commands = Commands(root / STAGES_LOCK_FILE, warm, environment)
-        if cloud:
-            cloud.use(commands, folder / TASKS_FOLDER)
-        scratch = root / "scratch"
-        shutil.rmtree(scratch, ignore_errors=True)
-        staged = staging.stage(job, root, site_packages, staging.ENDPOINT in {**asked, **self._options.environment})
-        for text in staged.told:
-            screen.say(text, "yellow")
-        make_newest(root, summary["run_id"])
-        summary["startup_seconds"] = round(time.monotonic() - self._clock, 1)
-        site = staging.site(staged, root, folder / TASKS_FOLDER, commands, self._started)
-        site = dataclasses.replace(site, scratch=scratch, fresh=self._options.fresh)
         tasks = [task.name for task in staged.job.leaves()]
-        walk = Walk(staged.job, site, self._options.jobs or default_jobs(), OnScreen(screen, tasks), staging.resource(site))
+        jobs = self._options.jobs or default_jobs()
+        walk = Walk(staged.job, site, jobs, OnScreen(screen, tasks), staging.resource(site))
         state = walk.run()
         screen.end()
-        shutil.rmtree(scratch, ignore_errors=True)
-        _gather_logs(site.logs)
         summary["stages"] = [result.to_dict() for result in stage_results(tasks, walk.results)]
-        summary |= summarize(TaskOutputs(walk.results), config, root)
+        summary |= summarize(TaskOutputs(walk.results), config, site.scratch.parent)
         if walk.interrupted:
             summary["status"] = "interrupted"
         elif state != "failed":
             passed = all(gate["passed"] for gate in summary["gates"])
             summary["status"] = "succeeded" if passed else "not_blessed"
-        results = [walk.results[name] for name in tasks if name in walk.results]
-        return _notes(site, results) | {"otherwise": list(staged.told), "only_checked": staged.only_checked}
+        return [walk.results[name] for name in tasks if name in walk.results]
 
-    def _job(self, config: PipelineConfig, folder: Path) -> tuple[dict[str, Any], str]:
-        """Return the compiled job, kept in the run's folder, and where its image has its packages."""
+    def _job(self, config: PipelineConfig, folder: Path) -> tuple[dict[str, Any], VertexRuntime]:
+        """Return the compiled job, kept in the run's folder, and the runtime that it is for."""
         from pipeline.vertex import compiling
         from pipeline.vertex.runtime import load_runtime
 
         runtime = load_runtime(self._options.runtime)
         job = _read(self._options.job) if self._options.job else compiling.compile_job(config, runtime)
         compiling.write_job(job, folder / JOB_FILE)
-        return job, runtime.site_packages
+        return job, runtime
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -227,36 +223,3 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(job, dict) or "pipelineSpec" not in job:
         raise ConfigError(f"--job {file} is no PipelineJob: it has no pipelineSpec. Make one with runner_vertex.py compile.")
     return job
-
-
-def _notes(site: Site, results: Sequence[TaskResult]) -> dict[str, Any]:
-    """Return what became of every task, in the service's words."""
-    from pipeline.vertex.rehearsal import staging
-    from pipeline.vertex.rehearsal.results import SERVICE_STATES
-
-    tasks = [
-        {
-            "name": result.name,
-            "state": SERVICE_STATES[result.state],
-            "tries": result.tries,
-            "error": result.error,
-            "outputs": {key: [one.uri for one in each] for key, each in result.outputs.artifacts.items()},
-            "log": f"{TASKS_FOLDER}/{result.name}.txt" if site.log_of(result.name).exists() else None,
-        }
-        for result in results
-    ]
-    return {"job": staging.resource(site), "tasks": tasks}
-
-
-def _gather_logs(folder: Path) -> None:
-    """Add what the tasks said to the log of the run, task by task."""
-    for file in sorted(folder.glob("*.txt"), key=lambda path: path.stat().st_mtime):
-        print(f"==== {file.stem}\n{file.read_text('utf-8', 'replace')}")
-
-
-def _tell(notes: Mapping[str, Any], screen: Screen) -> None:
-    if only := notes.get("only_checked"):
-        screen.say("Checked, not rehearsed: " + "; ".join(f"{what} {value}" for what, value in only.items()) + ".", "dim")
-    for task in notes.get("tasks", []):
-        if task["state"] == "FAILED" and task["log"]:
-            screen.say(f"Its own log: {task['log']} beside the summary ({task['name']}).", "red")

@@ -131,6 +131,12 @@ def test_search_of_vizier_is_one_in_processes_unless_something_stands_for_the_se
     assert only_checked(raw)["each trial of Trainer"] == "1 x n1-standard-8 + 2 x T4; 3 x n1-standard-4"
 
 
+def test_the_model_registry_is_not_asked() -> None:
+    changed, told = adapted(with_args(["--executor_class_path", "pipeline.vertex.registrar_executor.Executor"]), True)
+    assert (container_of(changed)["command"], container_of(changed)["args"]) == (["python", "-c", ""], [])
+    assert told == ["Trainer: not run; nothing here stands for the Model Registry that it asks."]
+
+
 def test_what_was_only_checked_is_listed() -> None:
     accelerator = {"type": "NVIDIA_L4", "count": "1"}
     resources = {"cpuLimit": 8.0, "memoryLimit": 32.0, "accelerator": accelerator}
