@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -31,15 +30,12 @@ def service_here(job: Json, location: str, commands: Commands, logs: Path, scrat
     from pipeline.vertex.stand_in.machines import Machines
     from pipeline.vertex.stand_in.server import StandIn
 
-    numbers = itertools.count(1)
-
-    def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
-        name = f"replica_{next(numbers)}"
+    def run(name: str, argv: Sequence[str], environment: Mapping[str, str]) -> str:
         try:
             commands.run(Command(name, tuple(argv), logs / f"{name}.txt", scratch / name, environment))
-        except TaskFailedError:
-            return 1
-        return 0
+        except TaskFailedError as error:
+            return str(error)
+        return ""
 
     machines, (_, project, _, region) = Machines(run), location.split("/")
     work: dict[str, Work] = {"CustomJob": machines.custom_job, "HyperparameterTuningJob": machines.tuning_job}
