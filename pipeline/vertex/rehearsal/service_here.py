@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.vertex.rehearsal.adapting import asks_for_jobs
+from pipeline.vertex.rehearsal.adapting import asks_for_service
 from pipeline.vertex.rehearsal.commands import Command, Commands
 from pipeline.vertex.rehearsal.errors import TaskFailedError
 from pipeline.vertex.rehearsal.job import Json
@@ -14,7 +14,7 @@ from pipeline.vertex.rehearsal.job import Json
 
 @contextlib.contextmanager
 def service_here(job: Json, location: str, commands: Commands, logs: Path, scratch: Path) -> Iterator[str | None]:
-    """Give the address of the service, None where the job's tasks ask for no other job: its library takes seconds to import.
+    """Give the address of the service, None where no task of the job asks it: its library takes seconds to import.
 
     Args:
       job: as compiled.
@@ -23,7 +23,7 @@ def service_here(job: Json, location: str, commands: Commands, logs: Path, scrat
       logs: folder of a log for each of them.
       scratch: folder that they are run in.
     """
-    if not asks_for_jobs(job):
+    if not asks_for_service(job):
         yield None
         return
     from pipeline.vertex.stand_in.answering import Work
