@@ -3,7 +3,8 @@
 # also writes what differs from the job that BASE compiles, to build/compile.diff.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=$PWD/$1 config=$2 runtime=$3 base=${4:-}
+python=$1 config=$2 runtime=$3 base=${4:-}
+[[ $python = /* ]] || python=$PWD/$python
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"; git worktree prune 2>/dev/null || true' EXIT
 compile() { "$python" runner_vertex.py compile --config "$config" --runtime "$runtime" --output "$1"; }

@@ -1,4 +1,4 @@
-"""What builds, pushes and starts the image, with a stand-in for docker."""
+"""What builds, pushes and starts the image and what compares jobs, with stand-ins for docker and the compiler."""
 
 from __future__ import annotations
 
@@ -129,3 +129,17 @@ def test_compared_jobs_tell_each_change_once_also_inside_json_strings(repository
     ]
     same = subprocess.run([*command, "old.json", "old.json"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert same.stdout == "the compiled job is the same\n"
+
+
+@pytest.mark.parametrize(("content", "code"), [("always the same", 0), ("$PYTHONHASHSEED", 1)])
+def test_a_job_that_depends_on_the_hash_seed_fails_the_check(content, code, repository, tmp_path):
+    compiler = tmp_path / "python"
+    compiler.write_text(f'#!/bin/sh\nwhile [ "$1" != --output ]; do shift; done; echo "{content}" > "$2"\n')
+    compiler.chmod(0o755)
+    check = repository / "tools/compile_check.sh"
+    done = bash(check, str(compiler), "configs/taxi.yaml", "configs/runtime/vertex.example.yaml")
+    assert done.returncode == code, done.stderr
+    if code:
+        assert done.stderr.splitlines()[-1].startswith("configs/taxi.yaml compiles to other bytes the second time")
+    else:
+        assert done.stdout == "configs/taxi.yaml: twice the same 16 bytes\n"
