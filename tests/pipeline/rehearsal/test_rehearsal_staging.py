@@ -70,7 +70,7 @@ def test_root_that_would_break_json_is_refused(tmp_path: Path) -> None:
 
 
 def test_other_buckets_are_told_and_left_alone(tmp_path: Path) -> None:
-    staged = stage(job(make=part(LEAVE, parameters={"value": "gs://data-bucket/x"})), tmp_path, None, False)
+    staged = stage(job(make=part(LEAVE, parameters={"value": "gs://data-bucket/x"})), tmp_path, None)
     assert staged.told == ("gs://data-bucket: not redirected; tasks read there, with your own credentials.",)
     assert buckets_in({"a": ["gs://one/x gs://two"]}) == {"gs://one", "gs://two"}
     assert bucket_of("gs://one/two/three") == "gs://one"
@@ -141,7 +141,7 @@ def test_what_was_only_checked_is_listed() -> None:
 def test_dataflows_options_are_parsed_by_beams_own_classes(tmp_path: Path) -> None:
     wrong = ["--runner=DataflowRunner", "--project=p", "--temp_location=/tmp/x", "--max_workers_typo=3"]
     with pytest.raises(RefusedError) as error:
-        stage(with_args([*TASK, *wrong, *END]), tmp_path, None, False)
+        stage(with_args([*TASK, *wrong, *END]), tmp_path, None)
     assert error.value.mistakes == (
         "Beam knows no option --max_workers_typo=3.",
         "Dataflow needs --region.",
@@ -151,4 +151,4 @@ def test_dataflows_options_are_parsed_by_beams_own_classes(tmp_path: Path) -> No
 
 def test_good_options_of_dataflow_are_taken(tmp_path: Path) -> None:
     raw = with_args([*TASK, *DATAFLOW, "--max_num_workers=4", "--labels=a=b", "--no_use_public_ips", *END])
-    assert stage(raw, tmp_path, None, False).job.pipeline == "small"
+    assert stage(raw, tmp_path, None).job.pipeline == "small"
