@@ -40,10 +40,6 @@ class Training(pydantic.BaseModel):
 
     chief: Machine
     workers: Workers | None = None
-    evaluator: Machine | None = pydantic.Field(
-        None,
-        description="Evaluates checkpoints beside the training, for TensorBoard; the training itself does not wait for it.",
-    )
     reduction_server: ReductionServer | None = None
     spot: bool = pydantic.Field(False, description="Spot machines: cheaper, and taken away at any time.")
     restart: bool = pydantic.Field(True, description="Start all workers again when one is lost; they go on after a checkpoint.")
@@ -85,27 +81,20 @@ class Training(pydantic.BaseModel):
             rented.append(("worker", self.workers.count, self.workers.text))
         if self.reduction_server:
             rented.append(("reduction server", self.reduction_server.count, self.reduction_server.machine_type))
-        return rented + ([("evaluator", 1, self.evaluator.text)] if self.evaluator else [])
+        return rented
 
     def worker_pools(self, container: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the WorkerPoolSpecs of a CustomJob in their REST form: chief, workers, reduction servers, evaluator.
+        """Return the WorkerPoolSpecs of a CustomJob in their REST form: chief, workers, reduction servers.
 
         Args:
-          container: ContainerSpec of chief, workers and evaluator.
+          container: ContainerSpec of chief and workers.
         """
-        pools = [
-            _pool(self.chief, 1, container),
-            _pool(self.workers, self.workers.count, container) if self.workers else {},
-            {},
-            {},
-        ]
+        pools = [_pool(self.chief, 1, container)]
+        if self.workers:
+            pools.append(_pool(self.workers, self.workers.count, container))
         if server := self.reduction_server:
             machine = {"machineSpec": {"machineType": server.machine_type}, "replicaCount": server.count}
-            pools[2] = machine | {"containerSpec": {"imageUri": server.image}}
-        if self.evaluator:
-            pools[3] = _pool(self.evaluator, 1, container)
-        while not pools[-1]:
-            pools.pop()
+            pools.append(machine | {"containerSpec": {"imageUri": server.image}})
         return pools
 
     def scheduling(self) -> dict[str, Any]:

@@ -64,16 +64,12 @@ class VertexRuntime(pydantic.BaseModel):
     tuning: Tuning = Tuning()
     dataflow: Dataflow | None = pydantic.Field(None, description="Default: Beam stages run inside their own container.")
     tensorboard: str | None = pydantic.Field(None, pattern=r"^projects/[^/]+/locations/[^/]+/tensorboards/[^/]+$")
-    experiment: str | None = pydantic.Field(None, pattern=r"^[a-z0-9][a-z0-9-]{0,127}$")
     serving: Serving | None = pydantic.Field(None, description="Default: models go to the bucket and are not registered.")
     failure_policy: Literal["fast", "slow"] = pydantic.Field(
         "fast", description="After a failure: start nothing more, or finish what does not need it."
     )
     retries: Retries = Retries()
     timeout_hours: float = pydantic.Field(24.0, gt=0, description="Of one stage: it is ended then.")
-    notify: str | None = pydantic.Field(
-        None, pattern=r"^projects/[^/]+/topics/[^/]+$", description="Pub/Sub topic that is told how each run ended."
-    )
 
     @pydantic.field_validator("image")
     @classmethod
@@ -109,7 +105,7 @@ class VertexRuntime(pydantic.BaseModel):
     def machines(self) -> tuple[Machine, ...]:
         """All that runs this project's image."""
         pools = self.training
-        trainers = [pools.chief, pools.workers, pools.evaluator] if pools else []
+        trainers = [pools.chief, pools.workers] if pools else []
         return tuple(machine for machine in (*self.stages.values(), *trainers, self.tuning.trial) if machine)
 
     @property

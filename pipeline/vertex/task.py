@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 from pipeline import lean_imports
 from pipeline.local.causes import cause_of
 
-# Of the environment of a custom job: what the roles in TF_CONFIG are that do not train.
-_NOT_TRAINING = ("ps", "evaluator")
+# Roles in the TF_CONFIG of a custom job that do not train: what Google calls its reduction servers there.
+_NOT_TRAINING = ("ps",)
 _MODEL_ID = "current_model_id"
 
 
