@@ -4,11 +4,25 @@ LOCK := requirements/tfx-1.16.txt
 PY := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: help run test bench lint setup lock clean
+# Of the Vertex AI targets. Without RUNTIME what needs no cloud takes the example, and `submit` your own file.
+CONFIG ?= configs/taxi.yaml
+JOB ?= build/job.json
+EXAMPLE := configs/runtime/vertex.example.yaml
+ACCELERATOR ?= cpu
+# Overrides of the config, one a word: SET="fit.epochs=1 fit.seed=2". QUICK=1 is a small rehearsal, of every stage.
+QUICK_SET := --set fit.epochs=1 --set 'gates=[{kind: bound, metric: auc, bound: 0.5}]' --set 'compression.recipes=[dynamic]'
+OVERRIDES = $(foreach each,$(SET),--set '$(each)') $(if $(QUICK),$(QUICK_SET))
+# What the code computes: all modules and the libraries' versions.
+SOURCE_TAG := $(PY) -c "from pipeline.code_digest import project_digest as d; print('source-' + d().removeprefix('sha256:')[:12])"
+# A release names the image by digest: it takes the place of the one in the runtime file.
+WITH_IMAGE = $(if $(IMAGE),build/runtime.yaml,$(1))
+SET_IMAGE = $(if $(IMAGE),bash tools/set_image.sh $(1) '$(IMAGE)' build/runtime.yaml,mkdir -p build)
+
+.PHONY: help run test bench lint setup lock clean image image-tag push compile compile-check rehearse submit
 .DEFAULT_GOAL := help
 
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 23
 
 run: $(READY) ## run the Chicago Taxi pipeline on this machine
 	@$(PY) runner_local.py run --config configs/taxi.yaml
@@ -25,15 +39,47 @@ lint: $(READY) ## ruff, mypy, import-linter
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
+image: $(if $(TAG),,$(READY)) ## build the production container: IMAGE=registry/name [ACCELERATOR=gpu]
+	@bash tools/image.sh build '$(IMAGE)' "$(or $(TAG),$$($(SOURCE_TAG)))" '$(ACCELERATOR)'
+
+push: $(if $(TAG),,$(READY)) ## push it, and print its digest: IMAGE=registry/name
+	@bash tools/image.sh push '$(IMAGE)' "$(or $(TAG),$$($(SOURCE_TAG)))" '$(ACCELERATOR)'
+
+image-tag: $(READY) ## print the tag of this source code
+	@$(SOURCE_TAG)
+
+compile: $(READY) ## compile a Vertex AI job, offline: CONFIG, RUNTIME, JOB (output), IMAGE (digest)
+	@$(call SET_IMAGE,$(or $(RUNTIME),$(EXAMPLE)))
+	@$(PY) runner_vertex.py compile --config $(CONFIG) --runtime $(call WITH_IMAGE,$(or $(RUNTIME),$(EXAMPLE))) --output $(JOB) $(OVERRIDES)
+
+compile-check: $(READY) ## compile twice, compare bytes; BASE=main: tell what differs from there
+	@bash tools/compile_check.sh $(PY) $(CONFIG) $(or $(RUNTIME),$(EXAMPLE)) $(BASE)
+
+rehearse: $(READY) ## run the compiled job's own tasks on this machine; QUICK=1 for a small one
+	@$(PY) runner_vertex.py rehearse --config $(CONFIG) --runtime $(or $(RUNTIME),$(EXAMPLE)) $(OVERRIDES)
+
+submit: $(READY) ## submit a job to Vertex AI: CONFIG, RUNTIME, IMAGE (digest), DRY_RUN=1, WAIT=1
+	@$(call SET_IMAGE,$(or $(RUNTIME),configs/runtime/vertex.yaml))
+	@$(PY) runner_vertex.py submit --config $(CONFIG) --runtime $(call WITH_IMAGE,$(or $(RUNTIME),configs/runtime/vertex.yaml)) \
+	  $(OVERRIDES) $(if $(DRY_RUN),--dry-run) $(if $(WAIT),--wait)
+
 setup: $(READY) ## only set up .venv
 
 $(READY): $(LOCK) requirements/uv.txt setup.py tools/setup_venv.sh tools/find_python.sh
 	@bash tools/setup_venv.sh $(LOCK) $(PYTHON_VERSION)
 	@touch $@
 
-lock: $(READY) ## resolve the dependencies of setup.py anew into the lock file
-	@.tools/bin/uv pip compile setup.py --extra dev --overrides requirements/overrides.txt --python-version $(PYTHON_VERSION) \
-	  --python-platform x86_64-manylinux_2_28 --generate-hashes --no-header --no-emit-index-url --no-annotate --upgrade --quiet -o $(LOCK)
+COMPILE := .tools/bin/uv pip compile --python-version $(PYTHON_VERSION) --python-platform x86_64-manylinux_2_28 \
+  --generate-hashes --no-header --no-emit-index-url --no-annotate --upgrade --quiet
+# Names in the lock file, which the GPU's does not repeat.
+LOCKED = $(shell sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' $(LOCK))
+
+lock: $(READY) ## resolve the dependencies of setup.py anew into the lock files
+	@$(COMPILE) setup.py --extra dev --overrides requirements/overrides.txt -o $(LOCK)
+	@$(MAKE) -s requirements/gpu.txt
+
+requirements/gpu.txt: $(LOCK) requirements/gpu.in
+	@$(COMPILE) requirements/gpu.in -c $(LOCK) $(LOCKED) -o $@
 
 clean: ## remove what set-up and runs made
 	@rm -rf .venv .tools runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

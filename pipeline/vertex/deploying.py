@@ -68,7 +68,7 @@ def _deploy(place: Place, asked: str, percent: int) -> Any:
     refuse_withdrawn(version)
     if deployed := served.deployed_of(version):
         split = with_canary(served.split, deployed.id, percent)
-        endpoints.set_traffic(place.api, served, split)
+        endpoints.set_traffic(place.api, place.runtime, served, split)
         place.say(f"Version {version.id} is deployed already: {_percent(split.get(deployed.id, 0))} of the traffic.")
         return None
     split = with_canary(served.split, NEW, percent)
@@ -90,7 +90,7 @@ def promote(place: Place, canary: Version) -> None:
         deployed = served.deployed_of(canary)
         if not deployed:
             raise ConfigError(f"Version {canary.id} is not deployed any more. First: deploy --version {canary.id}")
-        endpoints.set_traffic(place.api, served, {deployed.id: ALL})
+        endpoints.set_traffic(place.api, place.runtime, served, {deployed.id: ALL})
 
     until_undisturbed(switch)
     place.say(f"Version {canary.id} has all traffic.")
@@ -145,7 +145,7 @@ def _give_back(place: Place, target: Version) -> Any:
     """Move the traffic; return the operation if the version has to be deployed for that, None else."""
     served = place.look()
     if deployed := served.deployed_of(target):
-        endpoints.set_traffic(place.api, served, {deployed.id: ALL})
+        endpoints.set_traffic(place.api, place.runtime, served, {deployed.id: ALL})
         return None
     place.say(f"Version {target.id} is not deployed any more: it is again, and gets the traffic when it answers. Minutes.")
     endpoint = served.endpoint or endpoints.make_endpoint(place.api, place.runtime)

@@ -115,7 +115,7 @@ def deploy_version(api: ServingApi, runtime: VertexRuntime, endpoint: str, versi
     return api.change("Endpoint", "deploy_model", request)
 
 
-def set_traffic(api: ServingApi, served: Served, split: Mapping[str, int]) -> None:
+def set_traffic(api: ServingApi, runtime: VertexRuntime, served: Served, split: Mapping[str, int]) -> None:
     """Change the split, unless the endpoint is not any more what was read.
 
     Raises:
@@ -123,7 +123,8 @@ def set_traffic(api: ServingApi, served: Served, split: Mapping[str, int]) -> No
     """
     if dict(split) == served.split:
         return
-    endpoint = {"name": served.endpoint, "trafficSplit": dict(split), "etag": served.etag}
+    display_name = endpoint_of(serving_of(runtime)[0]).name  # required, whatever the mask says
+    endpoint = {"name": served.endpoint, "displayName": display_name, "trafficSplit": dict(split), "etag": served.etag}
     api.change("Endpoint", "update_endpoint", {"endpoint": endpoint, "updateMask": "trafficSplit"})
 
 

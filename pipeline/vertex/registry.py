@@ -124,7 +124,13 @@ def _merge(api: ServingApi, version: Version, aliases: Sequence[str]) -> None:
 
 def label(api: ServingApi, version: Version, labels: Mapping[str, str], note: str = "") -> None:
     """Add labels to a version and, if there is one, a note at the beginning of its description."""
-    model: dict[str, Any] = {"name": version.name, "labels": dict(version.labels) | dict(labels)}
+    # The API requires a display name whatever the mask says; this is the one that it was uploaded with.
+    display_name = version.name.rpartition("/")[2].partition("@")[0]
+    model: dict[str, Any] = {
+        "name": version.name,
+        "displayName": display_name,
+        "labels": dict(version.labels) | dict(labels),
+    }
     fields = ["labels"]
     if note and not version.description.startswith(note):
         model["versionDescription"] = f"{note} {version.description}".strip()[:_MAX_DESCRIPTION]

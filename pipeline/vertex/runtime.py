@@ -139,7 +139,7 @@ class VertexRuntime(pydantic.BaseModel):
 
     @property
     def withdrawn(self) -> tuple[Withdrawal, ...]:
-        return ()  # nothing is rolled back there by this project
+        return ()  # the Model Registry knows them: the stage that registers asks it
 
     @property
     def has_searched(self) -> bool:

@@ -133,7 +133,7 @@ def test_pushed_models_are_those_of_the_local_run_byte_for_byte(rehearsed: Finis
 
 
 def test_what_is_only_checked_is_said(rehearsed: Finished) -> None:
-    assert "Checked, not rehearsed: machine of Compressor, CuratedSchema, DataGate, " in rehearsed.output
+    assert "Checked, not rehearsed: machine of Compressor 8 CPUs, 32 GB; machine of CuratedSchema, " in rehearsed.output
     assert "4 CPUs, 16 GB; image europe-west4-docker.pkg.dev/" in rehearsed.output
     assert "service account pipeline@my-project.iam.gserviceaccount.com." in rehearsed.output
 
@@ -206,18 +206,25 @@ def test_custom_jobs_and_trials_that_tasks_ask_for_are_processes_here(
 ) -> None:
     machine = {"machine_type": "n1-standard-4"}
     values = yaml.safe_load(runtime.read_text())
-    values |= {"training": {"chief": machine}, "tuning": {"service": "vizier", "parallel_trials": 1}}
+    training = {"chief": machine, "workers": machine | {"count": 1}}
+    values |= {"training": training, "tuning": {"service": "vizier", "parallel_trials": 1}}
     (tmp_path / "vertex.yaml").write_text(yaml.safe_dump(values))
     done = rehearse_here(processes, small, tmp_path / "vertex.yaml", small_rehearsed.root, "compression=null")
     assert done.code == 0, done.output
     assert (done.states["Transform"], done.states["Tuner"], done.states["Trainer"]) == ("reused", "ran", "ran")
-    assert "custom job of Trainer 1 x n1-standard-4" in done.output
+    assert "custom job of Trainer 1 x n1-standard-4; 1 x n1-standard-4" in done.output
     assert "each trial of Tuner 1 x e2-standard-4" in done.output
-    replicas = sorted(path.stem for path in (done.root / "runs" / "latest" / "tasks").glob("replica_*.txt"))
-    # The config's own values, which the search begins with; two trials; the Trainer's chief.
-    assert replicas == ["replica_1", "replica_2", "replica_3", "replica_4"]
-    log = (done.root / "runs" / "latest" / "tasks" / "replica_4.txt").read_text()
-    assert "pipeline.components.trainer_executor.Executor begins." in log
+    logs = done.root / "runs" / "latest" / "tasks"
+    assert {path.stem for path in logs.glob("small-*.txt")} == {
+        "small-tuner-own.chief-0",  # the config's own values, which what is found has to beat
+        "small-tuner-1.chief-0",
+        "small-tuner-2.chief-0",
+        "small-trainer.chief-0",
+        "small-trainer.worker-0",
+    }
+    assert "pipeline.components.trainer_executor.Executor begins." in (logs / "small-trainer.worker-0.txt").read_text()
+    (model,) = tasks_of(done)["Trainer"]["outputs"]["model"]
+    assert "2 workers of 1 device(s), this is chief 0" in (Path(model) / "training.json").read_text()
 
 
 def test_interrupt_leaves_no_process_and_says_how_to_go_on(

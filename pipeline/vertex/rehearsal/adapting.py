@@ -1,4 +1,4 @@
-"""What a job's commands cannot do here is done otherwise: Dataflow's work by Beam here, a custom job's in its task."""
+"""What a job's commands cannot do here is done otherwise: Dataflow's work by Beam on this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.components import registrar
-from pipeline.components.tuner import EXECUTOR_MODULE
 from pipeline.vertex.finishing import LAUNCH_COMMAND, VIZIER_EXECUTOR
 from pipeline.vertex.rehearsal.beam_options import DIRECT_ARGS, on_dataflow
 from pipeline.vertex.rehearsal.job import Json
@@ -25,10 +24,11 @@ def containers_in(job: Json) -> Iterator[tuple[str, Any]]:
             yield label.removesuffix("_executor"), executor["container"]
 
 
-def asks_for_jobs(job: Json) -> bool:
-    """Tell whether tasks of a job have the service run other jobs: worker pools, or trials of a search."""
+def asks_for_service(job: Json) -> bool:
+    """Tell whether tasks of a job call the API: for worker pools, for trials of a search, for a version of a model."""
     containers = [container for _, container in containers_in(job)]
-    return any(c.get("command") == LAUNCH_COMMAND or VIZIER_EXECUTOR in c.get("args", []) for c in containers)
+    asking = {VIZIER_EXECUTOR, _REGISTRAR}
+    return any(c.get("command") == LAUNCH_COMMAND or asking & set(c.get("args", [])) for c in containers)
 
 
 def beam_args_in(args: list[str]) -> list[str]:
@@ -43,44 +43,16 @@ def _beam_range(args: list[str]) -> tuple[int, int]:
     return first, last
 
 
-def adapted(job: Json, has_service: bool) -> tuple[dict[str, Any], list[str]]:
-    """Return a job that can be run here, and a sentence for each thing that is done otherwise.
-
-    Args:
-      job: as compiled.
-      has_service: something stands for the Vertex AI API, so that custom jobs can be asked for.
-    """
+def adapted(job: Json) -> tuple[dict[str, Any], list[str]]:
+    """Return a job that can be run here, and a sentence for each thing that is done otherwise."""
     changed = copy.deepcopy(dict(job))
-    on_beam, launched = False, []
-    told: list[str] = []
-    for stage, container in containers_in(changed):
+    on_beam = False
+    for _, container in containers_in(changed):
         for what in (container, container.get("lifecycle", {}).get("preCacheCheck", {})):
             if on_dataflow(what.get("args", [])):
                 what["args"] = _direct(what["args"])
                 on_beam = True
-        if _REGISTRAR in container.get("args", []):
-            container["command"], container["args"] = ["python", "-c", ""], []
-            told.append(f"{stage}: not run; nothing here stands for the Model Registry that it asks.")
-        if has_service:
-            continue
-        if VIZIER_EXECUTOR in container.get("args", []):
-            container["args"] = _searching_here(container["args"])
-            told.append(f"{stage}: trials in processes of this machine; the tuning job it asks for was not submitted.")
-        if container.get("command") == LAUNCH_COMMAND:
-            # Whatever is before the first bare `--` is about the job, which would rent machines.
-            container["command"], container["args"] = container["args"][container["args"].index("--") + 1 :], []
-            launched.append(stage)
-    if on_beam:
-        told.append("Beam stages: on Beam's DirectRunner; Dataflow's options were parsed, not used.")
-    if launched:
-        told.append(f"{', '.join(launched)}: in one process of the task; the custom job it asks for was not submitted.")
-    return changed, told
-
-
-def _searching_here(args: list[str]) -> list[str]:
-    """Return the arguments of the Tuner that does without a service."""
-    kept = [arg for arg in args if not arg.startswith(_NOT_BEAM)]
-    return [f"{EXECUTOR_MODULE}.Executor" if arg == VIZIER_EXECUTOR else arg for arg in kept]
+    return changed, ["Beam stages: on Beam's DirectRunner; Dataflow's options were parsed, not used."] if on_beam else []
 
 
 def _direct(args: list[str]) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.vertex.rehearsal.adapting import asks_for_jobs
+from pipeline.vertex.rehearsal.adapting import asks_for_service
 from pipeline.vertex.rehearsal.commands import Command, Commands
 from pipeline.vertex.rehearsal.errors import TaskFailedError
 from pipeline.vertex.rehearsal.job import Json
@@ -15,7 +14,7 @@ from pipeline.vertex.rehearsal.job import Json
 
 @contextlib.contextmanager
 def service_here(job: Json, location: str, commands: Commands, logs: Path, scratch: Path) -> Iterator[str | None]:
-    """Give the address of the service, None where the job's tasks ask for no other job: its library takes seconds to import.
+    """Give the address of the service, None where no task of the job asks it: its library takes seconds to import.
 
     Args:
       job: as compiled.
@@ -24,22 +23,19 @@ def service_here(job: Json, location: str, commands: Commands, logs: Path, scrat
       logs: folder of a log for each of them.
       scratch: folder that they are run in.
     """
-    if not asks_for_jobs(job):
+    if not asks_for_service(job):
         yield None
         return
     from pipeline.vertex.stand_in.answering import Work
     from pipeline.vertex.stand_in.machines import Machines
     from pipeline.vertex.stand_in.server import StandIn
 
-    numbers = itertools.count(1)
-
-    def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
-        name = f"replica_{next(numbers)}"
+    def run(name: str, argv: Sequence[str], environment: Mapping[str, str]) -> str:
         try:
             commands.run(Command(name, tuple(argv), logs / f"{name}.txt", scratch / name, environment))
-        except TaskFailedError:
-            return 1
-        return 0
+        except TaskFailedError as error:
+            return str(error)
+        return ""
 
     machines, (_, project, _, region) = Machines(run), location.split("/")
     work: dict[str, Work] = {"CustomJob": machines.custom_job, "HyperparameterTuningJob": machines.tuning_job}

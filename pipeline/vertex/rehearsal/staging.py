@@ -44,14 +44,13 @@ class Staged:
     only_checked: Mapping[str, str]
 
 
-def stage(raw: Json, root: Path, site_packages: str | None, has_service: bool) -> Staged:
+def stage(raw: Json, root: Path, site_packages: str | None) -> Staged:
     """Check a job and get it ready.
 
     Args:
       raw: a PipelineJob in its REST form.
       root: of the rehearsals.
       site_packages: where the image has its packages; None: nothing is redirected there.
-      has_service: something stands for the Vertex AI API.
 
     Raises:
       RefusedError: the service, or Dataflow, would not take it.
@@ -59,7 +58,7 @@ def stage(raw: Json, root: Path, site_packages: str | None, has_service: bool) -
     check(read_job(raw), raw)
     _check_dataflow(raw, root)
     bucket = bucket_of(raw["runtimeConfig"]["gcsOutputDirectory"])
-    here, told = adapted(Redirection(bucket, root, site_packages)(raw), has_service)
+    here, told = adapted(Redirection(bucket, root, site_packages)(raw))
     if others := sorted(buckets_in(here["pipelineSpec"]) - {bucket}):
         told.append(f"{', '.join(others)}: not redirected; tasks read there, with your own credentials.")
     return Staged(read_job(here), tuple(told), only_checked(raw))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.vertex.stand_in.faults import RefusedError
+from pipeline.vertex.stand_in.models import Models
 from pipeline.vertex.stand_in.resources import Resources
 
 # Is given a job, as the API's own message, and brings it to an end; the default ends it at once, successfully.
@@ -34,6 +35,7 @@ class Answering:
           work: {"CustomJob", "HyperparameterTuningJob", "PipelineJob": what does it}.
         """
         self._resources, self._work = resources, work
+        self._models = Models(resources)
 
     def answer(self, name: str, request: Any) -> Any:
         """Return the answer to a call, as one of the API's messages; None where it is empty.
@@ -41,6 +43,8 @@ class Answering:
         Raises:
           RefusedError: the call cannot be done, or is none of those that this stands in for.
         """
+        if self._models.knows(name):
+            return self._models.answer(name, request)
         for verb in ("Create", "Get", "List", "Cancel", "Delete", "Pause", "Resume", "Update"):
             kind = name.removeprefix(verb)
             kind = kind.removesuffix("s") if verb == "List" else kind

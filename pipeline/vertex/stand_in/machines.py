@@ -17,8 +17,8 @@ from typing import Any
 
 from pipeline.vertex.stand_in.suggesting import suggest
 
-# Runs a command with additions to the environment; returns its exit code.
-Run = Callable[[Sequence[str], Mapping[str, str]], int]
+# Runs a command, given a name for it, with additions to the environment; returns why it failed, "" where it did not.
+Run = Callable[[str, Sequence[str], Mapping[str, str]], str]
 _ROLES = ("chief", "worker", "ps", "evaluator")  # of the pools, in their order, in TF_CONFIG
 
 
@@ -44,7 +44,7 @@ class Machines:
 
         job.state = JobState.JOB_STATE_RUNNING
         directory = job.job_spec.base_output_directory.output_uri_prefix
-        self._replicas(job.job_spec.worker_pool_specs, [], _folders(directory))
+        self._replicas(job.display_name, job.job_spec.worker_pool_specs, [], _folders(directory))
         if job.state == JobState.JOB_STATE_RUNNING:  # and not cancelled meanwhile
             job.state = JobState.JOB_STATE_SUCCEEDED
 
@@ -74,7 +74,7 @@ class Machines:
             environment = {"CLOUD_ML_TRIAL_ID": str(number), "CLOUD_ML_HP_METRIC_FILE": str(file)}
             arguments = [f"--{name}={value}" for name, value in point.items()]
             try:
-                self._replicas(job.trial_job_spec.worker_pool_specs, arguments, environment)
+                self._replicas(f"{job.display_name}-{number}", job.trial_job_spec.worker_pool_specs, arguments, environment)
                 succeeded = True
             except RuntimeError:
                 succeeded = False
@@ -93,7 +93,7 @@ class Machines:
             job.trials = sorted([*job.trials, trial], key=lambda each: int(each.id))
         return succeeded
 
-    def _replicas(self, pools: Sequence[Any], arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def _replicas(self, name: str, pools: Sequence[Any], arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         """Run a process for every replica that has a command.
 
         Raises:
@@ -109,16 +109,18 @@ class Machines:
                     (role, index, [*command, *pool.container_spec.args, *arguments]) for index in range(pool.replica_count)
                 ]
 
-        def run(replica: tuple[str, int, Sequence[str]]) -> int:
+        def run(replica: tuple[str, int, Sequence[str]]) -> str:
             role, index, command = replica
             config = {"cluster": cluster, "task": {"type": role, "index": index}} if len(work) > 1 else {}
-            return self._run(command, {**environment, **({"TF_CONFIG": json.dumps(config)} if config else {})})
+            return self._run(
+                f"{name}.{role}-{index}", command, {**environment, **({"TF_CONFIG": json.dumps(config)} if config else {})}
+            )
 
         with ThreadPoolExecutor(max(1, len(work))) as threads:
-            codes = list(threads.map(run, work))
-        for (role, index, _), code in zip(work, codes, strict=True):
-            if code:
-                raise RuntimeError(f"The replica {role}-{index} exited with a non-zero status of {code}.")
+            causes = list(threads.map(run, work))
+        for (role, index, _), cause in zip(work, causes, strict=True):
+            if cause:
+                raise RuntimeError(f"The replica {role}-{index} failed: {cause}")
 
 
 def _folders(prefix: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pipeline.vertex.stand_in.faults import RefusedError
 
-SERVICES = ("job", "pipeline", "schedule", "tensorboard", "metadata")
+SERVICES = ("job", "pipeline", "schedule", "tensorboard", "metadata", "model")
 # Of the library's own: how enums are to be written, which the parser of protocol buffers takes in either form.
 _SYSTEM_PARAMETERS = ("$alt", "alt", "$prettyPrint")
 

@@ -124,7 +124,7 @@ def walk(raw: dict[str, Any], root: Path, jobs: int = 2, fresh: bool = False, **
     """Walk a job in a root, every command in an interpreter of its own."""
     root.mkdir(exist_ok=True)
     commands = Commands(root / "lock", environment=staging.environment(environment))
-    staged = staging.stage(raw, root, None, has_service=False)
+    staged = staging.stage(raw, root, None)
     site = staging.site(staged, root, root / "logs", commands, datetime.now(timezone.utc))
     site = Site(site.folder, site.logs, site.scratch, site.store, commands, fresh)
     seen = Seen(site=site)

@@ -11,7 +11,7 @@ import pytest
 from small_jobs import LEAVE, job, part
 
 from pipeline.errors import ConfigError
-from pipeline.vertex.rehearsal.adapting import adapted, beam_args_in
+from pipeline.vertex.rehearsal.adapting import adapted, asks_for_service, beam_args_in
 from pipeline.vertex.rehearsal.beam_options import DIRECT_ARGS
 from pipeline.vertex.rehearsal.bucket import Redirection, bucket_of, buckets_in
 from pipeline.vertex.rehearsal.errors import RefusedError
@@ -70,7 +70,7 @@ def test_root_that_would_break_json_is_refused(tmp_path: Path) -> None:
 
 
 def test_other_buckets_are_told_and_left_alone(tmp_path: Path) -> None:
-    staged = stage(job(make=part(LEAVE, parameters={"value": "gs://data-bucket/x"})), tmp_path, None, False)
+    staged = stage(job(make=part(LEAVE, parameters={"value": "gs://data-bucket/x"})), tmp_path, None)
     assert staged.told == ("gs://data-bucket: not redirected; tasks read there, with your own credentials.",)
     assert buckets_in({"a": ["gs://one/x gs://two"]}) == {"gs://one", "gs://two"}
     assert bucket_of("gs://one/two/three") == "gs://one"
@@ -78,7 +78,7 @@ def test_other_buckets_are_told_and_left_alone(tmp_path: Path) -> None:
 
 def test_what_would_run_on_dataflow_runs_on_beam_here() -> None:
     raw = with_args([*TASK, *DATAFLOW, *END])
-    changed, told = adapted(raw, has_service=False)
+    changed, told = adapted(raw)
     assert container_of(changed)["args"] == [*TASK, *DIRECT_ARGS, *END]
     assert container_of(raw)["args"] == [*TASK, *DATAFLOW, *END]
     assert told == ["Beam stages: on Beam's DirectRunner; Dataflow's options were parsed, not used."]
@@ -86,7 +86,7 @@ def test_what_would_run_on_dataflow_runs_on_beam_here() -> None:
 
 def test_beams_arguments_of_other_runners_stay_as_they_are() -> None:
     raw = with_args([*TASK, "--runner=DirectRunner", "--direct_running_mode=in_memory", *END])
-    changed, told = adapted(raw, has_service=False)
+    changed, told = adapted(raw)
     assert changed == raw
     assert told == []
     assert beam_args_in(container_of(raw)["args"]) == ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
@@ -109,32 +109,18 @@ REQUEST = json.dumps(
 )
 
 
-def test_custom_job_runs_in_its_task_unless_something_stands_for_the_service() -> None:
+def test_what_asks_the_service_stays_as_it_is() -> None:
     inner = ["python", "-m", "pipeline.vertex.task", *TASK]
-    raw = with_args(["--location", "l", "--request", REQUEST, "--", *inner], "pipeline.vertex.launch")
-    changed, told = adapted(raw, has_service=False)
-    assert (container_of(changed)["command"], container_of(changed)["args"]) == (inner, [])
-    assert told == ["Trainer: in one process of the task; the custom job it asks for was not submitted."]
-    assert adapted(raw, has_service=True) == (raw, [])
-    assert only_checked(raw)["custom job of Trainer"] == "1 x n1-standard-8 + 2 x T4; 3 x n1-standard-4"
-
-
-def test_search_of_vizier_is_one_in_processes_unless_something_stands_for_the_service() -> None:
-    args = ["--executor_class_path", "pipeline.vertex.vizier_executor.Executor", "--json_serialized_inputs_spec_args", "{}"]
+    launched = with_args(["--location", "l", "--request", REQUEST, "--", *inner], "pipeline.vertex.launch")
     search = ["--tuning_location=l", "--tuning_job=" + json.dumps({"trialJobSpec": json.loads(REQUEST)["jobSpec"]})]
-    raw = with_args([*args, "--runner=DirectRunner", *search])
-    changed, told = adapted(raw, has_service=False)
-    here = ["--executor_class_path", "pipeline.components.tuner_executor.Executor", *args[2:], "--runner=DirectRunner"]
-    assert container_of(changed)["args"] == here
-    assert told == ["Trainer: trials in processes of this machine; the tuning job it asks for was not submitted."]
-    assert adapted(raw, has_service=True) == (raw, [])
-    assert only_checked(raw)["each trial of Trainer"] == "1 x n1-standard-8 + 2 x T4; 3 x n1-standard-4"
-
-
-def test_the_model_registry_is_not_asked() -> None:
-    changed, told = adapted(with_args(["--executor_class_path", "pipeline.vertex.registrar_executor.Executor"]), True)
-    assert (container_of(changed)["command"], container_of(changed)["args"]) == (["python", "-c", ""], [])
-    assert told == ["Trainer: not run; nothing here stands for the Model Registry that it asks."]
+    searched = with_args(["--executor_class_path", "pipeline.vertex.vizier_executor.Executor", *search])
+    registered = with_args(["--executor_class_path", "pipeline.vertex.registrar_executor.Executor"])
+    for raw in (launched, searched, registered):
+        assert adapted(raw) == (raw, [])
+        assert asks_for_service(raw)
+    assert not asks_for_service(with_args([*TASK, *END]))
+    assert only_checked(launched)["custom job of Trainer"] == "1 x n1-standard-8 + 2 x T4; 3 x n1-standard-4"
+    assert only_checked(searched)["each trial of Trainer"] == "1 x n1-standard-8 + 2 x T4; 3 x n1-standard-4"
 
 
 def test_what_was_only_checked_is_listed() -> None:
@@ -155,7 +141,7 @@ def test_what_was_only_checked_is_listed() -> None:
 def test_dataflows_options_are_parsed_by_beams_own_classes(tmp_path: Path) -> None:
     wrong = ["--runner=DataflowRunner", "--project=p", "--temp_location=/tmp/x", "--max_workers_typo=3"]
     with pytest.raises(RefusedError) as error:
-        stage(with_args([*TASK, *wrong, *END]), tmp_path, None, False)
+        stage(with_args([*TASK, *wrong, *END]), tmp_path, None)
     assert error.value.mistakes == (
         "Beam knows no option --max_workers_typo=3.",
         "Dataflow needs --region.",
@@ -165,4 +151,4 @@ def test_dataflows_options_are_parsed_by_beams_own_classes(tmp_path: Path) -> No
 
 def test_good_options_of_dataflow_are_taken(tmp_path: Path) -> None:
     raw = with_args([*TASK, *DATAFLOW, "--max_num_workers=4", "--labels=a=b", "--no_use_public_ips", *END])
-    assert stage(raw, tmp_path, None, False).job.pipeline == "small"
+    assert stage(raw, tmp_path, None).job.pipeline == "small"

@@ -51,9 +51,8 @@ def test_several_machines_are_told_of_each_other(stand_in: StandIn, tmp_path: Pa
 def test_failed_replica_fails_the_task_with_its_name_and_the_log(stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert launched(custom_job(replicas=2), [*_LINE, "import sys; sys.exit(1)"]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith(
-        "The job taxi-trainer ended as failed: The replica chief-0 exited with a non-zero status of 1. Its log: https"
-    )
+    why = "The replica chief-0 failed: it exited with a non-zero status of 1."
+    assert said.startswith(f"The job taxi-trainer ended as failed: {why} Its log: https")
     assert "resource.labels.job_id" in said
 
 

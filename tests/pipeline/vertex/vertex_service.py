@@ -21,7 +21,8 @@ def custom_job(replicas: int = 1, **fields: Any) -> dict[str, Any]:
     return {"displayName": "taxi-trainer", "jobSpec": {"workerPoolSpecs": pools}} | fields
 
 
-def run_here(command: Sequence[str], environment: Mapping[str, str]) -> int:
+def run_here(name: str, command: Sequence[str], environment: Mapping[str, str]) -> str:
     """Run a command as a process: the `python` of a container is this one."""
     words = [PYTHON if word == "python" else word for word in command]
-    return subprocess.run(words, env={**os.environ, **environment, "PYTHONPATH": str(PROJECT)}, check=False).returncode
+    code = subprocess.run(words, env={**os.environ, **environment, "PYTHONPATH": str(PROJECT)}, check=False).returncode
+    return f"it exited with a non-zero status of {code}." if code else ""

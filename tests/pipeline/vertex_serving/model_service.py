@@ -143,6 +143,8 @@ class ModelService:
     def update_model(self, found: re.Match, query: dict[str, str], body: dict[str, Any]) -> Any:
         _, model = self._version(found[1])
         update = _parse(api.Model, body)
+        if not update.display_name:
+            raise RefusedError(400, "display_name is required")
         for field in query["updateMask"].split(","):
             setattr(model, _snake(field), getattr(update, _snake(field)))
         return model
@@ -164,7 +166,8 @@ class ModelService:
 
     def update_endpoint(self, found: re.Match, query: dict[str, str], body: dict[str, Any]) -> Any:
         endpoint, update = self._endpoint(found[1]), _parse(api.Endpoint, body)
-        assert query["updateMask"] == "trafficSplit"
+        if not update.display_name or query["updateMask"] != "trafficSplit":
+            raise RefusedError(400, "display_name is required, and a mask of the traffic alone")
         if update.etag and update.etag != endpoint.etag:
             raise RefusedError(409, f"etag {update.etag} is not {endpoint.etag}")
         self.set_split(endpoint, dict(update.traffic_split))

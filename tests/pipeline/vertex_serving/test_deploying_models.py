@@ -206,3 +206,17 @@ def test_endpoint_tells_what_serves(service: ModelService, runtime_file: Path, c
 def test_stand_in_refuses_what_the_api_does_not_know(service: ModelService) -> None:
     with pytest.raises(RefusedError, match="no field named"):
         service.handle("POST", "/v1/projects/p/locations/l/endpoints", {}, {"displayNam": "x"})
+
+
+@pytest.mark.usefixtures("champion")
+@pytest.mark.parametrize("stops_at", ["UpdateEndpoint", "UpdateModel", "MergeVersionAliases"])
+def test_interrupted_promotion_is_finished_by_the_same_command(
+    service: ModelService, deploy: Callable[..., int], promote: Callable[..., int], stops_at: str
+) -> None:
+    deploy()
+    service.fail_next(stops_at, 500, "Internal error")
+    assert promote() == 1
+    assert service.split == ({"1": 90, "2": 10} if stops_at == "UpdateEndpoint" else {"1": 0, "2": 100})
+    assert promote() == 0
+    assert service.split == {"1": 0, "2": 100}
+    assert service.aliases == [[], ["candidate", "champion", "default"]]
