@@ -38,3 +38,14 @@ def test_local_paths_are_pythons_and_others_tensorflows(tmp_path: Path, monkeypa
     assert registry.get_filesystem_for_path(str(tmp_path)) is LocalFiles
     assert registry.get_filesystem_for_path("gs://bucket/file") is TensorflowFilesystem
     assert io_utils.generate_fingerprint("all", str(tmp_path / "*")) == before
+
+
+def test_binary_files_take_text_and_bytes_as_tensorflows_do(tmp_path: Path) -> None:
+    for opened in (LocalFiles.open, tf.io.gfile.GFile):
+        file = tmp_path / opened.__name__
+        with opened(str(file), "wb") as stream:
+            stream.write("text, ")
+            stream.write(b"bytes")
+        assert file.read_bytes() == b"text, bytes"
+    with pytest.raises(fileio.NotFoundError):
+        LocalFiles.open(str(tmp_path / "nowhere" / "file"), "wb")
