@@ -30,8 +30,6 @@ def main(arguments: Sequence[str]) -> int:
     """Run an executor; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     asked, beam_args = _parse(arguments)
-    if asked.timeout_seconds:
-        _end_after(asked.timeout_seconds)
     faulthandler.enable()
     lean_imports.install()
     lean_imports.without_kfp_client()
@@ -94,6 +92,8 @@ def _run(asked: argparse.Namespace, beam_args: list[str]) -> None:
     properties = converting.parse_execution_properties(parameters, invocation.inputs.parameters, spec)
     executor = _executor(import_utils.import_class_by_path(asked.executor_class_path), output_file, beam_args)
     logging.info("%s begins.", asked.executor_class_path)
+    if asked.timeout_seconds:
+        _end_after(asked.timeout_seconds)
     executor.Do(inputs, outputs, properties)
     if not _is_chief():
         return
@@ -136,7 +136,7 @@ def _end_after(seconds: int) -> None:
     def end(*_: object) -> NoReturn:
         faulthandler.dump_traceback(all_threads=True)
         print(
-            f"Ended: it ran for more than {seconds / 3600:g} h (timeout_hours of the runtime file).",
+            f"Ended: it ran for more than {seconds / 3600:.3g} h (timeout_hours of the runtime file).",
             file=sys.stderr,
             flush=True,
         )
