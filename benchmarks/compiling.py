@@ -2,8 +2,8 @@
 
     python -m benchmarks.compiling [--rounds 5]
 
-The template is that of the installed tfx wheel, as it is there but for the bucket and the pipeline's name, which Vertex AI would
-refuse. Prints a table in Markdown and writes benchmarks/results/compiling.json.
+The template is that of the installed tfx wheel, as it is there but for the bucket and the pipeline's name, which Vertex AI
+would refuse. Prints a table in Markdown and writes benchmarks/results/compiling.json.
 """
 
 from __future__ import annotations
