@@ -17,11 +17,11 @@ FROM ${BEAM_IMAGE} AS beam
 FROM ${BUILDER_IMAGE} AS builder
 ARG ACCELERATOR
 # The cache is on another file system than the environment, and nobody can write bytecode into that later.
-ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+ENV PIP_CACHE_DIR=/var/cache/pip UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /build
 COPY requirements/ requirements/
 COPY deploy/container/install.sh install.sh
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/var/cache/pip --mount=type=cache,target=/var/cache/uv \
     bash install.sh "${ACCELERATOR}" /usr/local/bin/python3.10 /opt/venv
 
 FROM ${PYTHON_IMAGE}

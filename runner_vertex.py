@@ -55,12 +55,12 @@ def compile_(
     overrides: list[str] = _OVERRIDES,
 ) -> None:
     """Write a Vertex AI pipeline job. Needs no credentials and no network."""
-    from pipeline.errors import ConfigError
-
     if not output.parent.is_dir():
         typer.echo(f"--output: the folder {output.parent} does not exist.", err=True)
         raise typer.Exit(2)
-    try:
+    from pipeline.local.telling import exit_code
+
+    def act() -> int:
         from pipeline import lean_imports
 
         lean_imports.orchestrating()
@@ -72,11 +72,11 @@ def compile_(
 
         job = compiling.compile_job(experiment, load_runtime(runtime))
         compiling.write_job(job, output)
-    except ConfigError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(2) from None
-    tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
-    typer.echo(f"{output}: {len(tasks)} tasks, root {job['runtimeConfig']['gcsOutputDirectory']}")
+        tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+        typer.echo(f"{output}: {len(tasks)} tasks, root {job['runtimeConfig']['gcsOutputDirectory']}")
+        return 0
+
+    raise typer.Exit(exit_code(act))
 
 
 @app.command()
@@ -139,18 +139,16 @@ def schedule(
 
     Exit codes: 0 scheduled; 1 Vertex AI refused; 2 bad usage or files.
     """
-    from pipeline.errors import ConfigError
+    from pipeline.local.telling import exit_code
     from pipeline.vertex.jobs import commands
     from pipeline.vertex.jobs.cron import cron_expression
 
-    try:
-        expression = cron_expression(cron, time_zone)
-    except ConfigError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(2) from None
-    first, last = (f"{moment.isoformat()}Z" if moment else None for moment in (start, end))
-    timing = commands.Timing(expression, first, last, max_concurrent, catch_up)
-    raise typer.Exit(commands.schedule(commands.What(config, runtime, overrides), timing, dry_run, replace))
+    def act() -> int:
+        first, last = (f"{moment.isoformat()}Z" if moment else None for moment in (start, end))
+        timing = commands.Timing(cron_expression(cron, time_zone), first, last, max_concurrent, catch_up)
+        return commands.schedule(commands.What(config, runtime, overrides), timing, dry_run, replace)
+
+    raise typer.Exit(exit_code(act))
 
 
 @app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,13 +12,16 @@ from typing import TYPE_CHECKING
 from ml_metadata.errors import StatusError
 
 from pipeline import exit_codes
-from pipeline.errors import ConfigError, PipelineError, RootLockedError
-from pipeline.local.causes import cause_of
+from pipeline.errors import ConfigError
 from pipeline.local.run_folder import PUSHED_FOLDER
+from pipeline.local.telling import exit_code
 from pipeline.local.which_root import existing_root
 
 if TYPE_CHECKING:
     from pipeline.local.collecting import Plan
+
+
+_OF_THE_DATABASE = (sqlite3.Error, StatusError)
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,12 @@ class GcOptions:
 
 def gc(options: GcOptions) -> int:
     """Remove what is needed no more, or list it."""
-    return _exit_code(lambda: _collect(options))
+    return exit_code(lambda: _collect(options), _OF_THE_DATABASE)
 
 
 def rollback(root: Path | None, config: Path | None, version: int | None, reason: str) -> int:
     """Put back the version before, or a certain one."""
-    return _exit_code(lambda: _roll_back(existing_root(root, config), version, reason))
+    return exit_code(lambda: _roll_back(existing_root(root, config), version, reason), _OF_THE_DATABASE)
 
 
 def _lean() -> None:
@@ -54,22 +56,7 @@ def _lean() -> None:
     local_files.install()
 
 
-def _exit_code(command: Callable[[], None]) -> int:
-    try:
-        command()
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return exit_codes.USAGE
-    except RootLockedError as error:
-        print(error, file=sys.stderr)
-        return exit_codes.LOCKED
-    except (OSError, PipelineError, sqlite3.Error, StatusError) as error:
-        print(cause_of(error), file=sys.stderr)
-        return exit_codes.FAILED
-    return exit_codes.OK
-
-
-def _collect(options: GcOptions) -> None:
+def _collect(options: GcOptions) -> int:
     _lean()
     from pipeline.local.collecting import collect, plan
     from pipeline.local.lock import root_lock
@@ -89,6 +76,7 @@ def _collect(options: GcOptions) -> None:
         if not options.dry_run:
             collect(store, chosen)
             back_up(root)
+    return exit_codes.OK
 
 
 def _list(chosen: Plan, root: Path, dry_run: bool) -> None:
@@ -109,7 +97,7 @@ def _list(chosen: Plan, root: Path, dry_run: bool) -> None:
         console.print("Nothing was removed. Leave out --dry-run to remove it.")
 
 
-def _roll_back(root: Path, version: int | None, reason: str) -> None:
+def _roll_back(root: Path, version: int | None, reason: str) -> int:
     _lean()
     from pipeline.local.rolling_back import roll_back
 
@@ -120,3 +108,4 @@ def _roll_back(root: Path, version: int | None, reason: str) -> None:
     if not any(each.kind == "edge" for each in restored) and (root / PUSHED_FOLDER / "edge").exists():
         print("edge: stays as it is: no older version, or the newest was not made from the withdrawn model.")
     print("The next run does not push the withdrawn model again. With other data, config or code it trains a new one.")
+    return exit_codes.OK

@@ -6,9 +6,8 @@ import signal
 from collections.abc import Callable, Mapping
 
 from pipeline import exit_codes
-from pipeline.errors import ConfigError, RootLockedError
-from pipeline.local.causes import cause_of
 from pipeline.local.output import RedirectedOutput, redirected_output
+from pipeline.local.telling import exit_code
 
 EXIT_CODES: Mapping[str, int] = {
     "succeeded": exit_codes.OK,
@@ -30,16 +29,7 @@ def guarded(run: Callable[[RedirectedOutput], int], close: Callable[[], None]) -
         previous = {number: signal.getsignal(number) for number in _SIGNALS}
         signal.signal(signal.SIGTERM, _interrupt)
         try:
-            return run(output)
-        except ConfigError as error:
-            print(error, file=output.errors)
-            return exit_codes.USAGE
-        except RootLockedError as error:
-            print(error, file=output.errors)
-            return exit_codes.LOCKED
-        except OSError as error:
-            print(cause_of(error), file=output.errors)
-            return exit_codes.FAILED
+            return exit_code(lambda: run(output), errors=output.errors)
         except KeyboardInterrupt:
             print("Interrupted before anything ran.", file=output.errors)
             return exit_codes.INTERRUPTED

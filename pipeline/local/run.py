@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -14,12 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import lean_imports
-from pipeline.errors import ConfigError
 from pipeline.lineage.writing import write_lineage
-from pipeline.local.causes import cause_of
-from pipeline.local.guarding import EXIT_CODES, guarded, ignore_interrupts
+from pipeline.local.guarding import EXIT_CODES, guarded
 from pipeline.local.lock import STAGES_LOCK_FILE, make_root, root_lock
-from pipeline.local.memory import PeakMemory
 from pipeline.local.output import RedirectedOutput
 from pipeline.local.run_folder import (
     ARTIFACTS_FOLDER,
@@ -29,7 +24,6 @@ from pipeline.local.run_folder import (
     empty_summary,
     likely_all_reused,
     make_newest,
-    release,
     run_folder,
     write_summary,
 )
@@ -37,6 +31,7 @@ from pipeline.local.scheduling import default_jobs, run_stages
 from pipeline.local.selection import select
 from pipeline.local.stage_processes import StageProcesses
 from pipeline.local.store import back_up, restore_if_damaged
+from pipeline.local.summing_up import summed_up
 
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TensorFlow or TFX
     from models.distribution import Kind
@@ -110,25 +105,13 @@ class _Run:
         summary = empty_summary(config, self._started)
         folder = begin(root, summary)
         self._output.log_to(folder / LOG_FILE)
-        memory, screen = PeakMemory(), Screen(None if self._options.json else self._output.screen)
-        try:
+        screen = Screen(None if self._options.json else self._output.screen)
+        with summed_up(summary, folder, self._clock):
             self._processes.start(lazy=not self._reruns and likely_all_reused(root, summary))
             self._say(f"{config.name}: config and data description are fine, loading TFX ...")
             if self._alone and self._options.engine == "columnar" and config.data.kind != "bigquery":
                 lean_imports.orchestrating()
             self._run_stages(config, root, summary, screen)
-        except KeyboardInterrupt:
-            summary["status"] = "interrupted"
-        except ConfigError:
-            shutil.rmtree(folder)
-            raise
-        except Exception as error:  # outside of any stage: still a summary and a sentence, no traceback
-            logging.error("The run failed outside of its stages:\n%s", traceback.format_exc())
-            summary |= {"status": "failed", "error": cause_of(error)}
-        ignore_interrupts()
-        summary["seconds"] = round(time.monotonic() - self._clock, 1)
-        summary["peak_rss_mb"] = memory.stop()
-        release(folder)
         write_summary(root, summary)
         make_newest(root, summary["run_id"])
         write_lineage(root, summary)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import lean_imports
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.exit_codes import FAILED, INTERRUPTED, NOT_BLESSED, OK, USAGE
+from pipeline.exit_codes import INTERRUPTED, NOT_BLESSED, OK
+from pipeline.local.telling import exit_code
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,29 +151,27 @@ def _at(runtime_file: Path, dry_run: bool, work: Callable[[Place], int]) -> int:
     from pipeline.vertex.serving_api import ServingApi, explain
 
     say: Say = lambda text: print(text, flush=True)  # noqa: E731
-    try:
+
+    def act() -> int:
         runtime = load_runtime(runtime_file)
         api = ServingApi(runtime.location, _show if dry_run else None)
-        return work(Place(api, runtime, (lambda _: None) if dry_run else say))
-    except ConfigError as error:
-        return _failed(str(error), USAGE)
-    except exceptions.GoogleAPICallError as error:
-        return _failed(explain(error, runtime.location, runtime.service_account), FAILED)
-    except auth.GoogleAuthError as error:
-        return _failed(f"There are no usable Google credentials: {error} Run `gcloud auth application-default login`.", FAILED)
-    except RequestException as error:
-        return _failed(f"Vertex AI cannot be reached: {error}. Check the network and HTTPS_PROXY.", FAILED)
-    except PipelineError as error:
-        return _failed(str(error), FAILED)
+        try:
+            return work(Place(api, runtime, (lambda _: None) if dry_run else say))
+        except exceptions.GoogleAPICallError as error:
+            raise PipelineError(explain(error, runtime.location, runtime.service_account)) from error
+        except auth.GoogleAuthError as error:
+            text = f"There are no usable Google credentials: {error} Run `gcloud auth application-default login`."
+            raise PipelineError(text) from error
+        except RequestException as error:
+            raise PipelineError(f"Vertex AI cannot be reached: {error}. Check the network and HTTPS_PROXY.") from error
+
+    try:
+        return exit_code(act)
     except KeyboardInterrupt:
         text = "Interrupted. What was asked for goes on there: see `endpoint`. The same command finishes the rest."
-        return _failed(text, INTERRUPTED)
+        print(text, file=sys.stderr, flush=True)
+        return INTERRUPTED
 
 
 def _show(method: str, request: dict[str, Any]) -> None:
     print(json.dumps({"method": method, "request": request}, indent=1), flush=True)
-
-
-def _failed(text: str, code: int) -> int:
-    print(text, file=sys.stderr, flush=True)
-    return code

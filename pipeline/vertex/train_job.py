@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline import exit_codes
 from pipeline.errors import ConfigError, DataError
+from pipeline.local.telling import exit_code
 from pipeline.vertex.task import leave_out_helpers
 
 _SPLIT_COLUMN, _TRAIN, _EVAL = "aip_ml_use", "training", "validation"
@@ -66,20 +67,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--root", type=Path, help="For everything on the way. Default: a folder that is removed.")
     asked = parser.parse_args(list(arguments))
     leave_out_helpers(os.environ)
-    try:
-        job = Job.read(os.environ)
-        with tempfile.TemporaryDirectory(prefix="train-") as scratch:
-            root = asked.root or Path(scratch) / "root"
-            overrides = [*asked.overrides, *_data(job, Path(scratch))]
-            if job.training and job.validation:
-                overrides += _schema(asked.config, overrides, Path(scratch))
-            return _train(job, asked.config, root, overrides)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return exit_codes.USAGE
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return exit_codes.FAILED
+    return exit_code(lambda: _in_a_folder(asked))
+
+
+def _in_a_folder(asked: argparse.Namespace) -> int:
+    job = Job.read(os.environ)
+    with tempfile.TemporaryDirectory(prefix="train-") as scratch:
+        root = asked.root or Path(scratch) / "root"
+        overrides = [*asked.overrides, *_data(job, Path(scratch))]
+        if job.training and job.validation:
+            overrides += _schema(asked.config, overrides, Path(scratch))
+        return _train(job, asked.config, root, overrides)
 
 
 def _data(job: Job, folder: Path) -> list[str]:

@@ -37,7 +37,6 @@ def runtime(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's runtime, without Dataflow."""
     values = yaml.safe_load((repository / "configs" / "runtime" / "vertex.example.yaml").read_text())
     del values["dataflow"]
-    values["stages"] = {"default": {"machine_type": "e2-standard-4"}}
     assert values["bucket"] == BUCKET
     file = tmp_path_factory.mktemp("runtime") / "vertex.yaml"
     file.write_text(yaml.safe_dump(values))

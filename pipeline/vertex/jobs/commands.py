@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import exit_codes
 from pipeline.errors import ConfigError
+from pipeline.local.telling import exit_code
 from pipeline.vertex.jobs import watching
-from pipeline.vertex.jobs.api import JobsApi, ServiceError
+from pipeline.vertex.jobs.api import JobsApi
 from pipeline.vertex.jobs.names import console_link, full_name, job_id
 from pipeline.vertex.jobs.renting import rented
 
@@ -52,38 +53,27 @@ class Timing:
 
 def submit(what: What, dry_run: bool, wait: bool, use_cache: bool) -> int:
     """Submit a job; return the exit code."""
-    return _telling(lambda: _submit(what, dry_run, wait, use_cache))
+    return exit_code(lambda: _submit(what, dry_run, wait, use_cache))
 
 
 def schedule(what: What, timing: Timing, dry_run: bool, replace: bool) -> int:
     """Have a job run again and again; return the exit code."""
-    return _telling(lambda: _schedule(what, timing, dry_run, replace))
+    return exit_code(lambda: _schedule(what, timing, dry_run, replace))
 
 
 def change_schedule(verb: str, runtime: Path, name: str) -> int:
     """Pause, resume or delete the schedules of a pipeline; return the exit code."""
-    return _telling(lambda: _change_schedule(verb, runtime, name))
+    return exit_code(lambda: _change_schedule(verb, runtime, name))
 
 
 def status(job: str, runtime: Path | None, as_json: bool) -> int:
     """Say how a job stands; return the exit code of the job."""
-    return _telling(lambda: _status(job, runtime, as_json))
+    return exit_code(lambda: _status(job, runtime, as_json))
 
 
 def cancel(job: str, runtime: Path | None) -> int:
     """Ask for the end of a job; return the exit code."""
-    return _telling(lambda: _cancel(job, runtime))
-
-
-def _telling(act: Callable[[], int]) -> int:
-    try:
-        return act()
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return exit_codes.USAGE
-    except ServiceError as error:
-        print(error, file=sys.stderr)
-        return exit_codes.FAILED
+    return exit_code(lambda: _cancel(job, runtime))
 
 
 def _submit(what: What, dry_run: bool, wait: bool, use_cache: bool) -> int:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import shutil
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -17,10 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline import lean_imports
 from pipeline.errors import ConfigError
 from pipeline.json_text import to_json
-from pipeline.local.causes import cause_of
-from pipeline.local.guarding import EXIT_CODES, guarded, ignore_interrupts
+from pipeline.local.guarding import EXIT_CODES, guarded
 from pipeline.local.lock import STAGES_LOCK_FILE, make_root, root_lock
-from pipeline.local.memory import PeakMemory
 from pipeline.local.output import RedirectedOutput
 from pipeline.local.run_folder import (
     LOG_FILE,
@@ -29,11 +25,11 @@ from pipeline.local.run_folder import (
     empty_summary,
     likely_all_reused,
     make_newest,
-    release,
     write_summary,
 )
 from pipeline.local.scheduling import default_jobs
 from pipeline.local.stage_processes import StageProcesses
+from pipeline.local.summing_up import summed_up
 from pipeline.vertex.rehearsal.warm import PRELOADED
 
 if TYPE_CHECKING:  # imported late at run time: no message should wait for TFX
@@ -120,26 +116,13 @@ class _Rehearsal:
         summary = empty_summary(config, self._started)
         folder = begin(root, summary)
         self._output.log_to(folder / LOG_FILE)
-        memory, screen = PeakMemory(), Screen(None if self._options.json else self._output.screen)
+        screen = Screen(None if self._options.json else self._output.screen)
         notes: dict[str, Any] = {}
-        try:
+        with summed_up(summary, folder, self._clock):
             if not self._options.cold:
                 self._processes.start(lazy=not self._options.fresh and likely_all_reused(root, summary))
             screen.say(f"{config.name}: the config is fine, compiling for Vertex AI ...")
             notes = self._walk(config, root, summary, screen)
-        except KeyboardInterrupt:
-            summary["status"] = "interrupted"
-        except ConfigError:
-            memory.stop()
-            shutil.rmtree(folder)
-            raise
-        except Exception as error:  # outside of any task: still a summary and a sentence, no traceback
-            logging.error("The rehearsal failed outside of its tasks:\n%s", traceback.format_exc())
-            summary |= {"status": "failed", "error": cause_of(error)}
-        ignore_interrupts()
-        summary["seconds"] = round(time.monotonic() - self._clock, 1)
-        summary["peak_rss_mb"] = memory.stop()
-        release(folder)
         (folder / TASKS_FILE).write_text(to_json(notes), "utf-8")
         write_summary(root, summary)
         make_newest(root, summary["run_id"])
