@@ -72,7 +72,7 @@ def compile_(
 
         job = compiling.compile_job(experiment, load_runtime(runtime))
         compiling.write_job(job, output)
-        tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+        tasks = job["pipelineSpec"]["deploymentSpec"]["executors"]
         typer.echo(f"{output}: {len(tasks)} tasks, root {job['runtimeConfig']['gcsOutputDirectory']}")
         return 0
 

@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.vertex.finishing import finish
 
 if TYPE_CHECKING:
+    from tfx.dsl.components.base.base_node import BaseNode
     from tfx.orchestration.pipeline import Pipeline
 
     from pipeline.vertex.runtime import VertexRuntime
@@ -32,22 +33,24 @@ def compile_job(config: PipelineConfig, runtime: VertexRuntime) -> dict[str, Any
     lean_imports.orchestrating()
     lean_imports.without_kfp_client()
     from pipeline.graph import build_pipeline
+    from pipeline.vertex.exit_handler import exit_handler_of
     from pipeline.vertex.runtime import DEFAULT_STAGE
 
-    graph = build_pipeline(config, runtime)
+    graph, at_exit = build_pipeline(config, runtime), exit_handler_of(config.name, runtime)
     stages = {component.id for component in graph.components}
     if strange := sorted(set(runtime.stages) - stages - _NOT_ALWAYS - {DEFAULT_STAGE}):
         raise ConfigError(f"stages: this pipeline has no {', '.join(strange)}. Expected any of: {', '.join(sorted(stages))}.")
     job = {
         "displayName": config.name,
-        "pipelineSpec": _spec(graph, runtime),
+        "pipelineSpec": _spec(graph, at_exit, runtime),
         "runtimeConfig": {"gcsOutputDirectory": graph.pipeline_info.pipeline_root},
     }
-    executors = {component.id: getattr(component.executor_spec, "class_path", None) for component in graph.components}
+    everything = [*graph.components, *([at_exit] if at_exit else [])]
+    executors = {component.id: getattr(component.executor_spec, "class_path", None) for component in everything}
     return finish(job, executors, config, runtime)
 
 
-def _spec(graph: Pipeline, runtime: VertexRuntime) -> dict[str, Any]:
+def _spec(graph: Pipeline, at_exit: BaseNode | None, runtime: VertexRuntime) -> dict[str, Any]:
     """Return what TFX makes of a graph."""
     from google.protobuf import json_format
     from tfx import version
@@ -56,7 +59,9 @@ def _spec(graph: Pipeline, runtime: VertexRuntime) -> dict[str, Any]:
 
     # It asks whether a stage is one of the two; by way of `tfx.components` that would import every component there is.
     step_builder.components = SimpleNamespace(FileBasedExampleGen=FileBasedExampleGen, InfraValidator=_NoInfraValidator)
-    builder = pipeline_builder.PipelineBuilder(graph, runtime.image, default_commands=[], use_pipeline_spec_2_1=True)
+    builder = pipeline_builder.PipelineBuilder(
+        graph, runtime.image, default_commands=[], exit_handler=at_exit, use_pipeline_spec_2_1=True
+    )
     spec = builder.build()
     spec.sdk_version, spec.schema_version = f"tfx-{version.__version__}", _SCHEMA_VERSION
     return json_format.MessageToDict(spec)

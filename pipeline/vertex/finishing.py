@@ -24,6 +24,7 @@ LAUNCH_COMMAND = ["python", "-m", "pipeline.vertex.launch"]
 VIZIER_EXECUTOR = "pipeline.vertex.vizier_executor.Executor"
 # They fail because of what they found: once more would find the same.
 GATES = ("DataGate", "ModelGate")
+EXIT_HANDLER = "ExitHandler"
 
 
 def finish(job: Job, executors: Mapping[str, str | None], config: PipelineConfig, runtime: VertexRuntime) -> Job:
@@ -91,6 +92,8 @@ def _finish_container(
         args[args.index("--executor_class_path") + 1] = VIZIER_EXECUTOR
         args += tuning_flags(config, runtime)
         container["resources"] = _resources(None)
+    elif stage == EXIT_HANDLER:
+        container["resources"] = _resources(None)
     elif job := custom_job_of(stage, config, runtime):
         container["command"] = LAUNCH_COMMAND
         container["args"] = custom_job_args(job, runtime.location, [*TASK_COMMAND, *args])
@@ -100,7 +103,7 @@ def _finish_container(
 
 
 def _resources(machine: Machine | None) -> dict[str, Any]:
-    """Return a ResourceSpec: Vertex takes the smallest machine that has it. None: of a task that only waits for another."""
+    """Return a ResourceSpec: Vertex takes the smallest machine that has it. None: of a task that only asks other services."""
     if machine is None:
         return {"cpuLimit": 1.0, "memoryLimit": 4.0}
     limits: dict[str, Any] = {"cpuLimit": float(machine.shape.cpus), "memoryLimit": float(machine.shape.memory_gb)}

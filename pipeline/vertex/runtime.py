@@ -20,6 +20,7 @@ from pipeline.runtime import Engine
 from pipeline.vertex.dataflow import Dataflow
 from pipeline.vertex.machines import Machine
 from pipeline.vertex.network import Network
+from pipeline.vertex.notify import Notify
 from pipeline.vertex.pools import Training, fitting_strategy
 from pipeline.vertex.retries import Retries
 from pipeline.vertex.serving import Serving, registry_of
@@ -64,6 +65,10 @@ class VertexRuntime(pydantic.BaseModel):
     tuning: Tuning = Tuning()
     dataflow: Dataflow | None = pydantic.Field(None, description="Default: Beam stages run inside their own container.")
     tensorboard: str | None = pydantic.Field(None, pattern=r"^projects/[^/]+/locations/[^/]+/tensorboards/[^/]+$")
+    experiment: str | None = pydantic.Field(
+        None, pattern=r"^[a-z0-9][a-z0-9-]{0,127}$", description="Of Vertex AI: jobs and their metrics are compared there."
+    )
+    notify: Notify | None = pydantic.Field(None, description="Who is told how a job ended. Default: nobody.")
     serving: Serving | None = pydantic.Field(None, description="Default: models go to the bucket and are not registered.")
     failure_policy: Literal["fast", "slow"] = pydantic.Field(
         "fast", description="After a failure: start nothing more, or finish what does not need it."

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # Another address of the API: a rehearsal's stand-in, a test's, or a private endpoint.
 ENDPOINT_VARIABLE = "AIPLATFORM_ENDPOINT"
+# Set by a rehearsal for its tasks: nobody is told of one.
+REHEARSAL_VARIABLE = "PIPELINE_REHEARSAL"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
@@ -18,8 +20,11 @@ def endpoint(region: str) -> str:
     return os.environ.get(ENDPOINT_VARIABLE) or f"{region}-aiplatform.googleapis.com"
 
 
-def credentials(region: str) -> Credentials:
+def credentials(address: str) -> Credentials:
     """Return Application Default Credentials; none are shown to an address that speaks plain HTTP.
+
+    Args:
+      address: of an API, such as `endpoint` returns.
 
     Raises:
       google.auth.exceptions.DefaultCredentialsError: there are none.
@@ -27,7 +32,7 @@ def credentials(region: str) -> Credentials:
     import google.auth
     from google.auth.credentials import AnonymousCredentials
 
-    if endpoint(region).startswith("http://"):
+    if address.startswith("http://"):
         return AnonymousCredentials()
     found, _ = google.auth.default(scopes=_SCOPES)
     return found
@@ -35,4 +40,5 @@ def credentials(region: str) -> Credentials:
 
 def client(client_class: Any, region: str) -> Any:
     """Return a client of google.cloud.aiplatform_v1 that speaks REST."""
-    return client_class(credentials=credentials(region), transport="rest", client_options={"api_endpoint": endpoint(region)})
+    address = endpoint(region)
+    return client_class(credentials=credentials(address), transport="rest", client_options={"api_endpoint": address})

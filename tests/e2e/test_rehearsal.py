@@ -168,7 +168,19 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small_rehearsed(small: Path, runtime: Path, processes: StageProcesses) -> Finished:
-    return rehearse_here(processes, small, runtime, small.parent / "root", "compression=null")
+    """With an exit handler: all other tasks are in a group then, which it waits for."""
+    values = yaml.safe_load(runtime.read_text()) | {"notify": {"on": ["succeeded"], "topic": "projects/my-project/topics/ml"}}
+    file = small.parent / "told.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return rehearse_here(processes, small, file, small.parent / "root", "compression=null")
+
+
+def test_exit_handler_runs_last_and_tells_nobody_of_a_rehearsal(small_rehearsed: Finished) -> None:
+    assert list(small_rehearsed.states)[-1] == "ExitHandler"
+    log = (small_rehearsed.root / "runs" / "latest" / "tasks" / "ExitHandler.txt").read_text()
+    assert "A rehearsal tells nobody" in log
+    assert "Pipeline small succeeded." in log
+    assert "Published" not in log
 
 
 def test_data_in_the_bucket_is_read_from_the_folder_and_search_and_inferred_schema_are_tasks_too(

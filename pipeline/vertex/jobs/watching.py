@@ -73,9 +73,14 @@ def watch(api: JobsApi, job: Any, screen: Screen) -> Any:
         job = api.job(job.name)
 
 
-def verdict(job: Any) -> tuple[int, list[str]]:
-    """Return the exit code of a job that is over, and what to say about it."""
-    state = _state(job)
+def verdict(job: Any, state: str | None = None) -> tuple[int, list[str]]:
+    """Return the exit code of a job that is over, and what to say about it.
+
+    Args:
+      job: as the API has it.
+      state: "SUCCEEDED", "FAILED" or "CANCELLED", of a job whose exit handler still runs; default: what the job says.
+    """
+    state = state or _state(job)
     if state == "CANCELLED":
         return exit_codes.INTERRUPTED, ["The job was cancelled."]
     if state != "SUCCEEDED":

@@ -21,6 +21,7 @@ from pipeline.vertex.rehearsal.only_checked import only_checked
 from pipeline.vertex.rehearsal.reading import read_job
 from pipeline.vertex.rehearsal.store import Store
 from pipeline.vertex.service import ENDPOINT_VARIABLE as ENDPOINT
+from pipeline.vertex.service import REHEARSAL_VARIABLE
 
 STORE_FILE = "vertex_metadata.json"
 # Nobody knows them offline.
@@ -80,7 +81,7 @@ def _check_dataflow(raw: Json, root: Path) -> None:
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return what Vertex sets for its containers, and what else they are given here."""
-    return {"CLOUD_ML_PROJECT_ID": PROJECT_NUMBER, ENDPOINT: _NOWHERE, **extra}
+    return {"CLOUD_ML_PROJECT_ID": PROJECT_NUMBER, ENDPOINT: _NOWHERE, REHEARSAL_VARIABLE: "1", **extra}
 
 
 def site(staged: Staged, root: Path, logs: Path, commands: Commands, started: datetime) -> Site:

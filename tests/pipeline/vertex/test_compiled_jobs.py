@@ -173,6 +173,21 @@ def test_tasks_are_tried_again_and_gates_are_not(compiled: Compile) -> None:
     assert not any("retryPolicy" in t for t in compiled(retries={"count": 0})["pipelineSpec"]["root"]["dag"]["tasks"].values())
 
 
+def test_exit_handler_waits_for_everything_and_rents_next_to_nothing(compiled: Compile) -> None:
+    told = {"notify": {"topic": "projects/p/topics/t", "webhook_secret": "projects/p/secrets/s"}, "experiment": "taxi"}
+    job, plain = compiled(**told), compiled()
+    spec, handler = job["pipelineSpec"], job["pipelineSpec"]["root"]["dag"]["tasks"]["ExitHandler"]
+    assert spec["components"]["tfx-dag"]["dag"]["tasks"] == plain["pipelineSpec"]["root"]["dag"]["tasks"]
+    assert handler["dependentTasks"] == ["tfx-dag"]
+    assert handler["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert handler["inputs"]["parameters"]["final_status"] == {"taskFinalStatus": {"producerTask": "tfx-dag"}}
+    assert "cachingOptions" not in handler
+    assert container(job, "ExitHandler")["resources"] == {"cpuLimit": 1.0, "memoryLimit": 4.0}
+    assert "pipeline.vertex.exit_executor.Executor" in container(job, "ExitHandler")["args"]
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    aiplatform_v1.PipelineJob.from_json(json.dumps(job), ignore_unknown_fields=False)
+
+
 @pytest.mark.parametrize(("policy", "name"), [("fast", "FAIL_FAST"), ("slow", "FAIL_SLOW")])
 def test_failure_policy(compiled: Compile, policy: str, name: str) -> None:
     assert compiled(failure_policy=policy)["runtimeConfig"]["failurePolicy"] == f"PIPELINE_FAILURE_POLICY_{name}"
