@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+FILE = "checkpoint.npz"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -54,6 +56,12 @@ def write(state: Checkpoint, path: str) -> None:
         with open(f"{path}.new", "rb") as written:
             os.fsync(written.fileno())
     tf.io.gfile.rename(f"{path}.new", path, overwrite=True)
+
+
+def newest(folder: str) -> Checkpoint | None:
+    """Return the checkpoint that is furthest on, of those in the folders of a folder; None if there is none."""
+    found = [read(path) for path in tf.io.gfile.glob(os.path.join(folder, "*", FILE))]
+    return max((each for each in found if each), key=lambda each: (each.epochs, each.steps), default=None)
 
 
 def read(path: str) -> Checkpoint | None:

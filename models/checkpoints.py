@@ -14,9 +14,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from models import precision
-from models.checkpoint_files import Checkpoint, read, write
+from models.checkpoint_files import FILE, Checkpoint, read, write
 
-_FILE = "checkpoint.npz"
 # Saving takes no more than this share of the time.
 _SHARE = 0.05
 # What the callbacks of `fit` remember from epoch to epoch, beside weights.
@@ -63,7 +62,7 @@ class Checkpoints(keras.callbacks.Callback):
         All workers of a cluster need to see the same folder.
         """
         super().__init__()
-        self._path = os.path.join(folder, _FILE)
+        self._path = os.path.join(folder, FILE)
         self._policy = policy or Policy()
         self._neighbours: Sequence[keras.callbacks.Callback] = ()
         self._saved_at, self._cost = -np.inf, 0.0

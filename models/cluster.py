@@ -10,6 +10,7 @@ from typing import Any
 
 _VARIABLE = "TF_CONFIG"
 _CHIEF, _WORKER = "chief", "worker"
+EVALUATOR = "evaluator"
 _EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}, '
     "the same cluster for every worker and each its own index"
@@ -56,12 +57,24 @@ def read_cluster(environment: Mapping[str, str] | None = None) -> Cluster | None
     return _cluster(_addresses(content["cluster"]), content.get("task"))
 
 
+def is_evaluator(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether TF_CONFIG says that this process trains nothing, but evaluates what others train."""
+    try:
+        content = json.loads((os.environ if environment is None else environment).get(_VARIABLE) or "{}")
+    except json.JSONDecodeError:
+        return False  # for `read_cluster` to tell of
+    task = content.get("task") if isinstance(content, dict) else None
+    return isinstance(task, dict) and task.get("type") == EVALUATOR
+
+
 def is_chief() -> bool:
-    """Return whether this process is to write what a training leaves: always, but for the other workers of a cluster.
+    """Return whether this process is to write what a training leaves: always, but for the others of a cluster.
 
     Raises:
       ValueError: TF_CONFIG is broken.
     """
+    if is_evaluator():
+        return False
     cluster = read_cluster()
     return cluster is None or cluster.is_chief
 

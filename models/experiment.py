@@ -65,6 +65,10 @@ class Experiment:
             history = training.fit(model, self.head.loss, batches, evaluation, self.fit, callbacks, last_epoch)
         return self._plain(model), history
 
+    def untrained(self) -> keras.Model:
+        """Return a model of one device in float32 that takes the weights of any training of this experiment."""
+        return self._build()
+
     def _build(self) -> keras.Model:
         task = importlib.import_module(self.model_module)
         return task.build(task.Config.model_validate(self.model), self.features, self.head)

@@ -21,7 +21,7 @@ from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils, path_utils, proto_utils
 
-from models.cluster import is_chief
+from models.cluster import is_chief, is_evaluator
 from pipeline.artifacts import HYPERPARAMETERS_FILE, going_on_folder
 from pipeline.components.trainer_workers import run_workers
 
@@ -87,9 +87,16 @@ class Executor(base_executor.BaseExecutor):
 def _train(run_fn: str, args: FnArgs) -> None:
     """Call a `run_fn` in this process, for what it writes to stay only if it is the chief's, or there is but one process.
 
+    An evaluator calls none: it looks at what the others leave.
+
     Raises:
       RuntimeError: the function left no model.
     """
+    if is_evaluator():
+        from pipeline.entrypoints.side_evaluation import evaluate_checkpoints
+
+        evaluate_checkpoints(args)
+        return
     module, _, function = run_fn.rpartition(".")
     call = getattr(importlib.import_module(module), function)
     if not is_chief():

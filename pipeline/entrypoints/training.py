@@ -110,8 +110,8 @@ def run_fn(fn_args: FnArgs) -> None:
     seconds = _Seconds()
     strategy, reason = distribution.choose(settings.strategy, settings.devices)
     with seconds.of("read"):
-        examples = datasets.load(_glob(fn_args.train_files), spec)
-        evaluation = datasets.read(_glob(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
+        examples = datasets.load(files_of(fn_args.train_files), spec)
+        evaluation = datasets.read(files_of(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
         head = settings.fitted_head(transform, examples.dataset(EVALUATION_BATCH_SIZE))
     # Beside each other: while Python traces the model's graph, NumPy has the baseline to solve.
     with ThreadPoolExecutor(1, "baseline") as beside:
@@ -247,5 +247,6 @@ class _Seconds:
         self.by_part[part] = time.monotonic() - began
 
 
-def _glob(patterns: Sequence[str]) -> list[str]:
+def files_of(patterns: Sequence[str]) -> list[str]:
+    """Return the files of patterns, local or remote."""
     return [path for pattern in patterns for path in fileio.glob(pattern)]

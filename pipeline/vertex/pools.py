@@ -10,6 +10,8 @@ from models.distribution import Kind
 from pipeline.vertex.machines import Machine
 
 _SERVER_IMAGE = "us-docker.pkg.dev/vertex-ai-restricted/training/reductionserver:latest"
+# https://cloud.google.com/vertex-ai/docs/training/distributed-training: worker pools by their role.
+_EVALUATOR_PLACE = 3
 
 
 class Workers(Machine):
@@ -41,14 +43,21 @@ class Training(pydantic.BaseModel):
     chief: Machine
     workers: Workers | None = None
     reduction_server: ReductionServer | None = None
+    evaluator: Machine | None = pydantic.Field(
+        None, description="Measures the config's metrics of each checkpoint, beside the others."
+    )
     spot: bool = pydantic.Field(False, description="Spot machines: cheaper, and taken away at any time.")
     restart: bool = pydantic.Field(True, description="Start all workers again when one is lost; they go on after a checkpoint.")
     timeout_hours: float | None = pydantic.Field(None, gt=0)
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> Training:
-        if self.chief.is_tpu and (self.workers or self.reduction_server):
-            raise ValueError("a TPU VM trains alone. Leave `workers` and `reduction_server` out, or use machines with GPUs.")
+        if self.chief.is_tpu and (self.workers or self.reduction_server or self.evaluator):
+            raise ValueError(
+                "a TPU VM trains alone. Leave `workers`, `reduction_server` and `evaluator` out, or use machines with GPUs."
+            )
+        if self.evaluator and self.evaluator.is_tpu:
+            raise ValueError("the evaluator cannot be a TPU VM. Name a machine with CPUs or a GPU.")
         if self.workers and self.workers.is_tpu:
             raise ValueError("workers cannot be TPU VMs. Name the TPU VM as `chief`.")
         if self.workers and self.workers.num_gpus != self.chief.num_gpus:
@@ -81,13 +90,17 @@ class Training(pydantic.BaseModel):
             rented.append(("worker", self.workers.count, self.workers.text))
         if self.reduction_server:
             rented.append(("reduction server", self.reduction_server.count, self.reduction_server.machine_type))
+        if self.evaluator:
+            rented.append(("evaluator", 1, self.evaluator.text))
         return rented
 
     def worker_pools(self, container: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the WorkerPoolSpecs of a CustomJob in their REST form: chief, workers, reduction servers.
+        """Return the WorkerPoolSpecs of a CustomJob in their REST form: chief, workers, reduction servers, evaluator.
+
+        Their places are their roles, so that one which is left out has an empty pool if another one follows.
 
         Args:
-          container: ContainerSpec of chief and workers.
+          container: ContainerSpec of all but the reduction servers.
         """
         pools = [_pool(self.chief, 1, container)]
         if self.workers:
@@ -95,6 +108,9 @@ class Training(pydantic.BaseModel):
         if server := self.reduction_server:
             machine = {"machineSpec": {"machineType": server.machine_type}, "replicaCount": server.count}
             pools.append(machine | {"containerSpec": {"imageUri": server.image}})
+        if self.evaluator:
+            pools += [{} for _ in range(_EVALUATOR_PLACE - len(pools))]
+            pools.append(_pool(self.evaluator, 1, container))
         return pools
 
     def scheduling(self) -> dict[str, Any]:

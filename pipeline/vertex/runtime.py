@@ -110,7 +110,7 @@ class VertexRuntime(pydantic.BaseModel):
     def machines(self) -> tuple[Machine, ...]:
         """All that runs this project's image."""
         pools = self.training
-        trainers = [pools.chief, pools.workers] if pools else []
+        trainers = [pools.chief, pools.workers, pools.evaluator] if pools else []
         return tuple(machine for machine in (*self.stages.values(), *trainers, self.tuning.trial) if machine)
 
     @property

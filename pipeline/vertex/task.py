@@ -18,11 +18,12 @@ import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, NoReturn
 
+from models.cluster import EVALUATOR, is_evaluator
 from pipeline import lean_imports
 from pipeline.local.causes import cause_of
 
-# Roles in the TF_CONFIG of a custom job that do not train: what Google calls its reduction servers there.
-_NOT_TRAINING = ("ps",)
+# Roles in the TF_CONFIG of a custom job that do not train; "ps" is what Google calls its reduction servers there.
+_NOT_TRAINING = ("ps", EVALUATOR)
 _MODEL_ID = "current_model_id"
 
 
@@ -49,7 +50,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def leave_out_helpers(environment: MutableMapping[str, str]) -> None:
-    """Have TF_CONFIG name those that train, and nobody else: reduction servers count as parameter servers there."""
+    """Have TF_CONFIG name those that train, and nobody else; for an evaluator, which trains nothing, none at all."""
+    if is_evaluator(environment):
+        environment["TF_CONFIG"] = json.dumps({"task": {"type": EVALUATOR, "index": 0}})
+        return
     config = json.loads(environment.get("TF_CONFIG") or "{}")
     cluster = config.get("cluster", {})
     if any(role in cluster for role in _NOT_TRAINING):

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.cluster import is_evaluator
 from pipeline import exit_codes
 from pipeline.errors import ConfigError, DataError
 from pipeline.local.telling import exit_code
@@ -67,6 +68,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--root", type=Path, help="For everything on the way. Default: a folder that is removed.")
     asked = parser.parse_args(list(arguments))
     leave_out_helpers(os.environ)
+    if is_evaluator():
+        print("An evaluator has nothing to do in a training without a pipeline.", flush=True)
+        return exit_codes.OK
     return exit_code(lambda: _in_a_folder(asked))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -217,13 +218,13 @@ def test_custom_jobs_and_trials_that_tasks_ask_for_are_processes_here(
 ) -> None:
     machine = {"machine_type": "n1-standard-4"}
     values = yaml.safe_load(runtime.read_text())
-    training = {"chief": machine, "workers": machine | {"count": 1}}
+    training = {"chief": machine, "workers": machine | {"count": 1}, "evaluator": machine}
     values |= {"training": training, "tuning": {"service": "vizier", "parallel_trials": 1}}
     (tmp_path / "vertex.yaml").write_text(yaml.safe_dump(values))
     done = rehearse_here(processes, small, tmp_path / "vertex.yaml", small_rehearsed.root, "compression=null")
     assert done.code == 0, done.output
     assert (done.states["Transform"], done.states["Tuner"], done.states["Trainer"]) == ("reused", "ran", "ran")
-    assert "custom job of Trainer 1 x n1-standard-4; 1 x n1-standard-4" in done.output
+    assert "custom job of Trainer 1 x n1-standard-4; 1 x n1-standard-4; 1 x n1-standard-4" in done.output
     assert "each trial of Tuner 1 x e2-standard-4" in done.output
     logs = done.root / "runs" / "latest" / "tasks"
     assert {path.stem for path in logs.glob("small-*.txt")} == {
@@ -232,7 +233,9 @@ def test_custom_jobs_and_trials_that_tasks_ask_for_are_processes_here(
         "small-tuner-2.chief-0",
         "small-trainer.chief-0",
         "small-trainer.worker-0",
+        "small-trainer.evaluator-0",
     }
+    assert re.search(r"after epoch \d+: auc 0\.\d+", (logs / "small-trainer.evaluator-0.txt").read_text())
     assert "pipeline.components.trainer_executor.Executor begins." in (logs / "small-trainer.worker-0.txt").read_text()
     (model,) = tasks_of(done)["Trainer"]["outputs"]["model"]
     assert "2 workers of 1 device(s), this is chief 0" in (Path(model) / "training.json").read_text()

@@ -20,6 +20,7 @@ from pipeline.vertex.stand_in.suggesting import suggest
 # Runs a command, given a name for it, with additions to the environment; returns why it failed, "" where it did not.
 Run = Callable[[str, Sequence[str], Mapping[str, str]], str]
 _ROLES = ("chief", "worker", "ps", "evaluator")  # of the pools, in their order, in TF_CONFIG
+_LAST = "evaluator"
 
 
 class Machines:
@@ -116,11 +117,13 @@ class Machines:
                 f"{name}.{role}-{index}", command, {**environment, **({"TF_CONFIG": json.dumps(config)} if config else {})}
             )
 
-        with ThreadPoolExecutor(max(1, len(work))) as threads:
-            causes = list(threads.map(run, work))
-        for (role, index, _), cause in zip(work, causes, strict=True):
-            if cause:
-                raise RuntimeError(f"The replica {role}-{index} failed: {cause}")
+        # An evaluator waits for what the others leave; here it begins when they are over, and not at all if they failed.
+        for replicas in ([one for one in work if one[0] != _LAST], [one for one in work if one[0] == _LAST]):
+            with ThreadPoolExecutor(max(1, len(replicas))) as threads:
+                causes = list(threads.map(run, replicas))
+            for (role, index, _), cause in zip(replicas, causes, strict=True):
+                if cause:
+                    raise RuntimeError(f"The replica {role}-{index} failed: {cause}")
 
 
 def _folders(prefix: str) -> dict[str, str]:

@@ -173,6 +173,15 @@ def test_tasks_are_tried_again_and_gates_are_not(compiled: Compile) -> None:
     assert not any("retryPolicy" in t for t in compiled(retries={"count": 0})["pipelineSpec"]["root"]["dag"]["tasks"].values())
 
 
+def test_evaluator_has_the_fourth_place_whoever_else_is_there(compiled: Compile) -> None:
+    one = {"machine_type": "n1-standard-4"}
+    spec = request(compiled(training={"chief": one, "evaluator": one})).job_spec
+    assert [pool.replica_count for pool in spec.worker_pool_specs] == [1, 0, 0, 1]
+    many = request(compiled(training={"chief": one, "workers": one | {"count": 2}, "evaluator": one})).job_spec
+    assert [pool.replica_count for pool in many.worker_pool_specs] == [1, 2, 0, 1]
+    assert many.worker_pool_specs[3].machine_spec.machine_type == "n1-standard-4"
+
+
 def test_exit_handler_waits_for_everything_and_rents_next_to_nothing(compiled: Compile) -> None:
     told = {"notify": {"topic": "projects/p/topics/t", "webhook_secret": "projects/p/secrets/s"}, "experiment": "taxi"}
     job, plain = compiled(**told), compiled()

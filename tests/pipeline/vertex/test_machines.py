@@ -92,6 +92,8 @@ def test_machine_that_nobody_rents_is_refused(tmp_path: Path, machine: dict, sai
         ({"chief": TPU, "workers": CPU | {"count": 2}}, "a TPU VM trains alone."),
         ({"chief": CPU, "workers": TPU | {"count": 2}}, "workers cannot be TPU VMs."),
         ({"chief": T4, "reduction_server": {"count": 2}}, "reduction_server is for several machines with GPUs."),
+        ({"chief": TPU, "evaluator": {"machine_type": "n1-standard-4"}}, "a TPU VM trains alone."),
+        ({"chief": T4, "evaluator": TPU}, "the evaluator cannot be a TPU VM."),
         ({"chief": T4, "spot": True, "restart": False}, "spot machines get lost: set `restart: true`"),
         ({"chief": T4, "workers": T4 | {"count": 0}}, "input should be greater than or equal to 1, found 0"),
     ],

@@ -126,6 +126,16 @@ def test_reduction_servers_take_no_part_in_the_training() -> None:
     assert alone == {}
 
 
+def test_evaluators_take_no_part_in_the_training_either() -> None:
+    cluster = {"chief": ["a:1"], "evaluator": ["c:1"]}
+    chief = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})}
+    evaluator = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "evaluator", "index": 0}})}
+    leave_out_helpers(chief)
+    leave_out_helpers(evaluator)
+    assert json.loads(chief["TF_CONFIG"])["cluster"] == {"chief": ["a:1"]}
+    assert json.loads(evaluator["TF_CONFIG"]) == {"task": {"type": "evaluator", "index": 0}}
+
+
 def test_missing_argument_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--executor_class_path", "a.B"])
