@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ class Experiment:
         strategy: tf.distribute.Strategy,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         last_epoch: int | None = None,
+        begin: Callable[[keras.Model], None] | None = None,
     ) -> tuple[keras.Model, keras.callbacks.History]:
         """Build and fit the model. The result follows from the experiment, the data and the devices alone.
 
@@ -50,6 +51,7 @@ class Experiment:
           strategy: of tf.distribute.
           callbacks: beside those that the config asks for.
           last_epoch: stop after so many epochs of `fit.epochs`; what they do is the same.
+          begin: gives the model its first weights; default: those of its seed.
 
         Returns:
           The model, with its best weights, and the losses by epoch.
@@ -60,6 +62,8 @@ class Experiment:
         training.make_deterministic(self.fit.seed, self.fit.deterministic)
         with precision.policy(self.fit.precision), strategy.scope():
             model = self._build()
+            if begin:
+                begin(model)
         with distribution.losing_workers(strategy):
             batches = self._batches(examples, strategy)
             history = training.fit(model, self.head.loss, batches, evaluation, self.fit, callbacks, last_epoch)

@@ -55,6 +55,10 @@ class FitConfig(pydantic.BaseModel):
         True,
         description="Only kernels that give the same bits every time; false: seeds are fixed, rounding is not.",
     )
+    warm_start: bool = pydantic.Field(
+        False,
+        description="Begin with the weights of the latest blessed model, if there is one; trials of a search never do.",
+    )
     checkpoint_minutes: float | None = pydantic.Field(
         5.0, gt=0, description="At most so long between checkpoints, within an epoch too; null: only at the ends of epochs."
     )

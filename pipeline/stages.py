@@ -75,7 +75,6 @@ class Checked(NamedTuple):
 class Judged(NamedTuple):
     """The stages of evaluation."""
 
-    baseline: Resolver
     evaluator: BaseComponent
     gate: BaseComponent
 
@@ -180,7 +179,14 @@ def tune(transformed: BaseComponent, config: PipelineConfig, runtime: Runtime) -
     return Tuned((search,), search.outputs["best_hyperparameters"])
 
 
-def train(transformed: BaseComponent, tuned: Tuned, config: PipelineConfig, runtime: Runtime) -> Trainer:
+def champion() -> Resolver:
+    """Find the latest blessed model, if there is one."""
+    return Resolver(
+        strategy_class=LatestBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
+    ).with_id("LatestBlessedModel")
+
+
+def train(transformed: BaseComponent, tuned: Tuned, best: Resolver, config: PipelineConfig, runtime: Runtime) -> Trainer:
     """Train the model and the simple baseline on the transformed examples."""
     settings = TrainSettings(**_train_settings(config, runtime))
     return Trainer(
@@ -192,18 +198,16 @@ def train(transformed: BaseComponent, tuned: Tuned, config: PipelineConfig, runt
         train_splits=[TRAIN],
         eval_splits=[EVAL],
         hyperparameters=tuned.hyperparameters,
+        base_model=best.outputs["model"] if config.fit.warm_start else None,
     )
 
 
-def evaluate(data: BaseComponent, trained: Trainer, config: PipelineConfig, runtime: Runtime) -> Judged:
+def evaluate(data: BaseComponent, trained: Trainer, best: Resolver, config: PipelineConfig, runtime: Runtime) -> Judged:
     """Evaluate the candidate and the latest blessed model on the eval split, overall and by slice; apply the gates."""
-    baseline = Resolver(
-        strategy_class=LatestBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
-    ).with_id("LatestBlessedModel")
     inputs = {
         "examples": data.outputs["examples"],
         "model": trained.outputs["model"],
-        "baseline_model": baseline.outputs["model"],
+        "baseline_model": best.outputs["model"],
     }
     asked = config.label.kind, config.label.column, config.metrics, config.evaluation.slices
     if runtime.engine == "beam":
@@ -223,7 +227,7 @@ def evaluate(data: BaseComponent, trained: Trainer, config: PipelineConfig, runt
     gate = ModelGate(
         evaluation=measured.outputs["evaluation"], model=trained.outputs["model"], settings=settings.model_dump_json()
     )
-    return Judged(baseline, measured, gate)
+    return Judged(measured, gate)
 
 
 def compress(

@@ -32,6 +32,7 @@ class Trainer(base_component.BaseComponent):
         train_splits: Sequence[str],
         eval_splits: Sequence[str],
         hyperparameters: channel.Channel | None = None,
+        base_model: channel.Channel | None = None,
     ):
         """Train on transformed examples.
 
@@ -43,11 +44,13 @@ class Trainer(base_component.BaseComponent):
           train_splits: to train on.
           eval_splits: to evaluate on.
           hyperparameters: that a Tuner found.
+          base_model: whose weights the training begins with; there need not be one.
         """
         spec = standard_component_specs.TrainerSpec(
             examples=examples,
             transform_graph=transform_graph,
             hyperparameters=hyperparameters,
+            base_model=base_model,
             run_fn=run_fn,
             train_args=trainer_pb2.TrainArgs(splits=train_splits),
             eval_args=trainer_pb2.EvalArgs(splits=eval_splits),

@@ -41,6 +41,7 @@ class FnArgs:
       checkpoint_dir: of this training, the same whenever it is tried again with the same inputs.
       custom_config: of the component.
       hyperparameters: as the Tuner left them, None without one.
+      base_model: SavedModel of the model to begin with, None without one.
     """
 
     train_files: Sequence[str]
@@ -51,6 +52,7 @@ class FnArgs:
     checkpoint_dir: str
     custom_config: dict[str, Any]
     hyperparameters: dict[str, Any] | None = None
+    base_model: str | None = None
 
 
 class Executor(base_executor.BaseExecutor):
@@ -75,6 +77,7 @@ class Executor(base_executor.BaseExecutor):
             going_on_folder(model, input_dict, exec_properties),
             json_utils.loads(exec_properties["custom_config"]),
             _hyperparameters(input_dict.get("hyperparameters")),
+            _saved_model(input_dict.get("base_model")),
         )
         train = functools.partial(_train, exec_properties["run_fn"], args)
         workers = args.custom_config.get(WORKERS, 1)
@@ -114,6 +117,10 @@ def _hyperparameters(artifacts: list[Any] | None) -> dict[str, Any] | None:
     if not artifacts:
         return None
     return json.loads(io_utils.read_string_file(os.path.join(artifact_utils.get_single_uri(artifacts), HYPERPARAMETERS_FILE)))
+
+
+def _saved_model(artifacts: list[Any] | None) -> str | None:
+    return path_utils.serving_model_path(artifact_utils.get_single_uri(artifacts)) if artifacts else None
 
 
 def _patterns(examples: list[Any], splits: Sequence[str]) -> list[str]:

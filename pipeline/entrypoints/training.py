@@ -26,6 +26,7 @@ from models.heads import Head
 from models.scaling import scaled
 from models.tuning.space import apply
 from pipeline.artifacts import keras_model_path, training_report_path
+from pipeline.entrypoints import warm_starting
 from pipeline.progress import announce
 from preprocessing.features import Feature, Label, encoded_features, raw_columns, transformed_name
 from preprocessing.labels import class_names
@@ -113,6 +114,9 @@ def run_fn(fn_args: FnArgs) -> None:
         examples = datasets.load(files_of(fn_args.train_files), spec)
         evaluation = datasets.read(files_of(fn_args.eval_files), spec, EVALUATION_BATCH_SIZE)
         head = settings.fitted_head(transform, examples.dataset(EVALUATION_BATCH_SIZE))
+    meaning = warm_starting.meaning_of(settings.features, settings.label, transform)
+    warm: dict[str, Any] = {}
+    begin = warm_starting.beginning(settings.fit.warm_start, _earlier(fn_args), meaning, warm)
     # Beside each other: while Python traces the model's graph, NumPy has the baseline to solve.
     with ThreadPoolExecutor(1, "baseline") as beside:
         waiting = beside.submit(_fit_baseline, examples, evaluation, head, spec, settings, seconds)
@@ -120,12 +124,14 @@ def run_fn(fn_args: FnArgs) -> None:
             checkpoints = _checkpoints(fn_args, strategy, settings.fit)
             scale = _scale(reason, strategy, examples, settings.fit)
             callbacks = [training.tensorboard(fn_args.model_run_dir), checkpoints]
-            model, history = settings.experiment(spec, head).train(examples, evaluation, strategy, callbacks)
+            model, history = settings.experiment(spec, head).train(examples, evaluation, strategy, callbacks, begin=begin)
         baseline = waiting.result()
     with seconds.of("export"):
         _export(model, transform, settings, fn_args.serving_model_dir)
+        warm_starting.leave(meaning, _model_uri(fn_args.serving_model_dir))
     report = {
         **scale,
+        **warm,
         "model": settings.model,
         "fit": settings.fit.model_dump(mode="json"),
         **_course(history),
@@ -211,6 +217,10 @@ def _export(model: tf.keras.Model, transform: tft.TFTransformOutput, settings: T
     keras_file = keras_model_path(_model_uri(serving_model_dir))
     fileio.makedirs(os.path.dirname(keras_file))
     serving.save_keras(model, keras_file)
+
+
+def _earlier(fn_args: FnArgs) -> str | None:
+    return _model_uri(fn_args.base_model) if fn_args.base_model else None
 
 
 def _model_uri(serving_model_dir: str) -> str:

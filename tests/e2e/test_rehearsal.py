@@ -221,7 +221,9 @@ def test_custom_jobs_and_trials_that_tasks_ask_for_are_processes_here(
     training = {"chief": machine, "workers": machine | {"count": 1}, "evaluator": machine}
     values |= {"training": training, "tuning": {"service": "vizier", "parallel_trials": 1}}
     (tmp_path / "vertex.yaml").write_text(yaml.safe_dump(values))
-    done = rehearse_here(processes, small, tmp_path / "vertex.yaml", small_rehearsed.root, "compression=null")
+    overrides = "compression=null", "fit.warm_start=true"
+    (blessed,) = tasks_of(small_rehearsed)["Trainer"]["outputs"]["model"]
+    done = rehearse_here(processes, small, tmp_path / "vertex.yaml", small_rehearsed.root, *overrides)
     assert done.code == 0, done.output
     assert (done.states["Transform"], done.states["Tuner"], done.states["Trainer"]) == ("reused", "ran", "ran")
     assert "custom job of Trainer 1 x n1-standard-4; 1 x n1-standard-4; 1 x n1-standard-4" in done.output
@@ -238,7 +240,9 @@ def test_custom_jobs_and_trials_that_tasks_ask_for_are_processes_here(
     assert re.search(r"after epoch \d+: auc 0\.\d+", (logs / "small-trainer.evaluator-0.txt").read_text())
     assert "pipeline.components.trainer_executor.Executor begins." in (logs / "small-trainer.worker-0.txt").read_text()
     (model,) = tasks_of(done)["Trainer"]["outputs"]["model"]
-    assert "2 workers of 1 device(s), this is chief 0" in (Path(model) / "training.json").read_text()
+    report = json.loads((Path(model) / "training.json").read_text())
+    assert "2 workers of 1 device(s), this is chief 0" in report["strategy"]
+    assert report["warm_start"]["from"] == blessed
 
 
 def test_interrupt_leaves_no_process_and_says_how_to_go_on(

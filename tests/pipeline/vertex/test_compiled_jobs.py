@@ -173,6 +173,16 @@ def test_tasks_are_tried_again_and_gates_are_not(compiled: Compile) -> None:
     assert not any("retryPolicy" in t for t in compiled(retries={"count": 0})["pipelineSpec"]["root"]["dag"]["tasks"].values())
 
 
+def test_warm_start_takes_the_latest_blessed_model(compiled: Compile) -> None:
+    inputs = {
+        warm: compiled(f"fit.warm_start={warm}")["pipelineSpec"]["root"]["dag"]["tasks"]["Trainer"]["inputs"]["artifacts"]
+        for warm in ("true", "false")
+    }
+    assert "base_model" not in inputs["false"]
+    producer = inputs["true"]["base_model"]["taskOutputArtifact"]["producerTask"]
+    assert producer == "LatestBlessedModel-model-resolver"
+
+
 def test_evaluator_has_the_fourth_place_whoever_else_is_there(compiled: Compile) -> None:
     one = {"machine_type": "n1-standard-4"}
     spec = request(compiled(training={"chief": one, "evaluator": one})).job_spec
