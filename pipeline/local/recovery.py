@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from ml_metadata.metadata_store import ListOptions, MetadataStore
+from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.artifacts import CHECKPOINTS_FOLDER, SYSTEM_FOLDER
@@ -36,7 +36,9 @@ def recover(store: MetadataStore, root: Path) -> list[int]:
 
 
 def _fail_running(store: MetadataStore) -> list[int]:
-    unfinished = store.get_executions(ListOptions(filter_query="last_known_state = RUNNING OR last_known_state = NEW"))
+    # Not by a filter query, which ML Metadata 1.21 has no more.
+    states = (mlmd.Execution.RUNNING, mlmd.Execution.NEW)
+    unfinished = [execution for execution in store.get_executions() if execution.last_known_state in states]
     for execution in unfinished:
         execution.last_known_state = mlmd.Execution.FAILED
         execution.custom_properties[INTERRUPTED_PROPERTY].int_value = 1
