@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from tensorflow_model_analysis import sdk as tfma
+from tensorflow_model_analysis.proto import config_pb2
 
 from models.heads import Kind
 from pipeline import evaluation_files
@@ -26,7 +26,9 @@ _TFMA_CLASSES: dict[Kind, dict[str, str]] = {
 }
 
 
-def eval_config(kind: Kind, label_column: str, metrics: Iterable[str], slices: Iterable[Sequence[str]]) -> tfma.EvalConfig:
+def eval_config(
+    kind: Kind, label_column: str, metrics: Iterable[str], slices: Iterable[Sequence[str]]
+) -> config_pb2.EvalConfig:
     """Return TFMA's configuration: candidate and baseline, the whole split and every slice, no thresholds (gates are ours).
 
     Args:
@@ -43,27 +45,29 @@ def eval_config(kind: Kind, label_column: str, metrics: Iterable[str], slices: I
     }
     specs = [_metric_config(_TFMA_CLASSES[kind][name], name) for name in metrics]
     # A binary model gives two scores: look at the positive class's.
-    binarize = tfma.BinarizationOptions(class_ids={"values": [1]}) if kind == "binary" else None
-    return tfma.EvalConfig(
+    binarize = config_pb2.BinarizationOptions(class_ids={"values": [1]}) if kind == "binary" else None
+    return config_pb2.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(name=CANDIDATE, **common),
-            tfma.ModelSpec(name=BASELINE, is_baseline=True, **common),
+            config_pb2.ModelSpec(name=CANDIDATE, **common),
+            config_pb2.ModelSpec(name=BASELINE, is_baseline=True, **common),
         ],
         metrics_specs=[
-            tfma.MetricsSpec(metrics=[*specs, *_class_share(kind)], binarize=binarize),
-            tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount")]),
+            config_pb2.MetricsSpec(metrics=[*specs, *_class_share(kind)], binarize=binarize),
+            config_pb2.MetricsSpec(metrics=[config_pb2.MetricConfig(class_name="ExampleCount")]),
         ],
-        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=list(columns)) for columns in slices)],
+        slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=list(columns)) for columns in slices)],
     )
 
 
-def _class_share(kind: Kind) -> list[tfma.MetricConfig]:
+def _class_share(kind: Kind) -> list[config_pb2.MetricConfig]:
     """Return what tells whether a slice has both classes: without them TFMA gives an AUC of 0 instead of none."""
     return [_metric_config("MeanLabel", MEAN_LABEL)] if kind == "binary" else []
 
 
-def _metric_config(class_name: str, name: str) -> tfma.MetricConfig:
-    return tfma.MetricConfig(class_name=class_name, module=_OWN_CLASSES.get(class_name, ""), config=json.dumps({"name": name}))
+def _metric_config(class_name: str, name: str) -> config_pb2.MetricConfig:
+    return config_pb2.MetricConfig(
+        class_name=class_name, module=_OWN_CLASSES.get(class_name, ""), config=json.dumps({"name": name})
+    )
 
 
 def read_evaluation(uri: str, kind: Kind, simple_baseline: Mapping[str, float]) -> Evaluation:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
-import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
+from tensorflow_model_analysis.proto import config_pb2
 
 from models.metrics import multiclass_log_loss
 
@@ -27,7 +27,7 @@ metric_types.register_metric(MulticlassLogLoss)
 
 def _computations(
     name: str,
-    eval_config: tfma.EvalConfig | None = None,
+    eval_config: config_pb2.EvalConfig | None = None,
     model_name: str = "",
     output_name: str = "",
     example_weighted: bool = False,
@@ -44,7 +44,9 @@ def _computations(
 class _MeanLogLoss(beam.CombineFn):
     """Accumulates (sum of losses, number of examples)."""
 
-    def __init__(self, key: metric_types.MetricKey, eval_config: tfma.EvalConfig | None, model_name: str, output_name: str):
+    def __init__(
+        self, key: metric_types.MetricKey, eval_config: config_pb2.EvalConfig | None, model_name: str, output_name: str
+    ):
         self._key, self._eval_config = key, eval_config
         self._model_name, self._output_name = model_name, output_name
 
