@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-from conftest import FEATURES, LABELS, RAW_SPEC, Analyzed, _example
+from every_kind import FEATURES, LABELS, RAW_SPEC, Analyzed, example_of
 
 from pipeline.columnar import transforming
 from pipeline.columnar.analysis import UnsupportedAnalyzerError
@@ -41,7 +41,7 @@ def examples(analyzed: Analyzed, tmp_path_factory: pytest.TempPathFactory) -> li
     folder = tmp_path_factory.mktemp("examples")
     files = [str(folder / name) for name in ("examples-00000.gz", "examples-00001.gz")]
     for i, file in enumerate(files):
-        write_shard(file, [_example(row).SerializeToString() for row in analyzed.rows[i * 100 : i * 100 + 100 + 40 * i]])
+        write_shard(file, [example_of(row).SerializeToString() for row in analyzed.rows[i * 100 : i * 100 + 100 + 40 * i]])
     return files
 
 
