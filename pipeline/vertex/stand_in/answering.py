@@ -7,8 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.vertex.stand_in.endpoints import Endpoints, Predict
 from pipeline.vertex.stand_in.faults import RefusedError
+from pipeline.vertex.stand_in.metadata import Metadata
 from pipeline.vertex.stand_in.models import Models
+from pipeline.vertex.stand_in.operations import Operations
 from pipeline.vertex.stand_in.resources import Resources
 
 # Is given a job, as the API's own message, and brings it to an end; the default ends it at once, successfully.
@@ -27,15 +30,19 @@ _COLLECTIONS = {
 class Answering:
     """Answers calls. Jobs of a kind are done by whoever is named for it."""
 
-    def __init__(self, resources: Resources, work: dict[str, Work]):
+    def __init__(self, resources: Resources, operations: Operations, work: dict[str, Work], predict: Predict):
         """Answer.
 
         Args:
           resources: that are kept.
-          work: {"CustomJob", "HyperparameterTuningJob", "PipelineJob": what does it}.
+          operations: of calls that take a while.
+          work: {"CustomJob", "HyperparameterTuningJob", "PipelineJob", "BatchPredictionJob": what does it}.
+          predict: gives the predictions of what is deployed.
         """
         self._resources, self._work = resources, work
-        self._models = Models(resources)
+        self.models = Models(resources, operations)
+        self.endpoints = Endpoints(resources, self.models, operations, predict)
+        self._parts = (self.models, self.endpoints, Metadata(resources))
 
     def answer(self, name: str, request: Any) -> Any:
         """Return the answer to a call, as one of the API's messages; None where it is empty.
@@ -43,8 +50,9 @@ class Answering:
         Raises:
           RefusedError: the call cannot be done, or is none of those that this stands in for.
         """
-        if self._models.knows(name):
-            return self._models.answer(name, request)
+        for part in self._parts:
+            if part.knows(name):
+                return part.answer(name, request)
         for verb in ("Create", "Get", "List", "Cancel", "Delete", "Pause", "Resume", "Update"):
             kind = name.removeprefix(verb)
             kind = kind.removesuffix("s") if verb == "List" else kind
@@ -61,6 +69,8 @@ class Answering:
             raise RefusedError(400, f"{field}_id should match {_JOB_ID.pattern}, found {identity}.")
         if kind == "PipelineJob":
             _check_pipeline(resource)
+        if kind == "BatchPredictionJob":
+            self.models.find(resource.model)
         if kind == "Schedule":
             _check_schedule(resource)
             resource.state = aiplatform_v1.Schedule.State.ACTIVE

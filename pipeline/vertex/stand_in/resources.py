@@ -84,7 +84,7 @@ class Resources:
         Raises:
           RefusedError: it is.
         """
-        if parent != self.location:
+        if parent != self.location and not parent.startswith(f"{self.location}/"):
             raise RefusedError(
                 403,
                 f"Permission 'aiplatform.resources.use' denied on resource '//aiplatform.googleapis.com/{parent}' "

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pipeline.vertex.stand_in.faults import RefusedError
 
-SERVICES = ("job", "pipeline", "schedule", "tensorboard", "metadata", "model")
+SERVICES = ("job", "pipeline", "schedule", "tensorboard", "metadata", "model", "endpoint", "prediction")
 # Of the library's own: how enums are to be written, which the parser of protocol buffers takes in either form.
 _SYSTEM_PARAMETERS = ("$alt", "alt", "$prettyPrint")
 
@@ -71,8 +71,9 @@ def read_routes() -> list[Route]:
         module = importlib.import_module(f"google.cloud.aiplatform_v1.services.{service}_service.transports.rest_base")
         base = getattr(module, f"_Base{service.capitalize()}ServiceRestTransport")
         for name in dir(base):
-            if name.startswith("_Base"):
-                routes += _routes(name.removeprefix("_Base"), getattr(base, name)._get_http_options())
+            # Calls that stream have none.
+            if name.startswith("_Base") and (options := getattr(getattr(base, name), "_get_http_options", None)):
+                routes += _routes(name.removeprefix("_Base"), options())
     return routes
 
 

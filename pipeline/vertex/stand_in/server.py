@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
 from pipeline.vertex.stand_in.answering import Answering, Work
+from pipeline.vertex.stand_in.endpoints import Predict
 from pipeline.vertex.stand_in.faults import Fault, Faults, RefusedError
+from pipeline.vertex.stand_in.operations import ADDRESS, Operations
 from pipeline.vertex.stand_in.resources import Resources
 from pipeline.vertex.stand_in.routes import Route, parse, read_routes
+
+_POLL_SECONDS = 0.02  # that it takes to notice that it is to end
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,12 @@ class Call:
     Attributes:
       name: such as "CreatePipelineJob".
       request: the API's own message.
+      body: as it came, {} for none.
     """
 
     name: str
     request: Any
+    body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -34,25 +41,38 @@ class StandIn:
     Attributes:
       project: whose jobs it takes.
       region: where.
-      work: {"CustomJob", "HyperparameterTuningJob", "PipelineJob": does such a job}; others end at once, successfully.
+      work: {"CustomJob", "HyperparameterTuningJob", "PipelineJob", "BatchPredictionJob": does such a job}; others end at
+        once, successfully.
       calls: that were made, in order, without those that were refused.
+      asked: the same with those that were refused.
+      before: is called with the name of each call before it is done: somebody else's moment.
+      predict: gives the predictions of a deployed version for instances.
     """
 
     project: str
     region: str
     work: dict[str, Work] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    asked: list[Call] = field(default_factory=list)
+    before: Callable[[str], None] = lambda name: None
+    predict: Predict = lambda version, instances: [0.5 for _ in instances]
 
     def __post_init__(self) -> None:
-        self.resources = Resources(self.project, self.region)
+        self.resources, self.operations = Resources(self.project, self.region), Operations()
         self._faults = Faults()
         self._routes = read_routes()
-        self._answering = Answering(self.resources, {"CustomJob": _succeed, "HyperparameterTuningJob": _succeed} | self.work)
+        jobs: dict[str, Work] = {
+            "CustomJob": _succeed,
+            "HyperparameterTuningJob": _succeed,
+            "BatchPredictionJob": _score,
+        }
+        self._answering = Answering(self.resources, self.operations, jobs | self.work, self._predict)
+        self.models, self.endpoints = self._answering.models, self._answering.endpoints
 
     def __enter__(self) -> StandIn:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stand_in": self}))
         self._server.daemon_threads = True
-        Thread(target=self._server.serve_forever, daemon=True, name="stand-in").start()
+        Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="stand-in").start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,20 +97,28 @@ class StandIn:
         from google.protobuf import json_format
 
         path, query = parse(target)
+        if verb == "GET" and (found := ADDRESS.fullmatch(path)):
+            return json_format.MessageToDict(self.operations.poll(found[1]))
         for route in self._routes:
             if route.verb == verb and (match := route.path.fullmatch(path)):
-                answer = self._call(route, route.request(match, query, body))
-                if answer is None:
-                    return {}
+                answer = self._call(route, route.request(match, query, body), json.loads(body or b"{}"))
+                if answer is None or isinstance(answer, dict):
+                    return answer or {}
                 pb = type(answer).pb(answer) if hasattr(type(answer), "pb") else answer
                 return json_format.MessageToDict(pb)
         raise RefusedError(404, f"No call of the API is {verb} {path}.")
 
-    def _call(self, route: Route, request: Any) -> Any:
+    def _predict(self, version: str, instances: Sequence[Any]) -> list[Any]:
+        return self.predict(version, instances)
+
+    def _call(self, route: Route, request: Any, body: dict[str, Any]) -> Any:
+        call = Call(route.name, request, body)
+        self.asked.append(call)
+        self.before(route.name)
         if fault := self._faults.take(route.name):
             raise fault.error
         answer = self._answering.answer(route.name, request)
-        self.calls.append(Call(route.name, request))
+        self.calls.append(call)
         return answer
 
 
@@ -126,3 +154,8 @@ def _succeed(job: Any) -> None:
     from google.cloud import aiplatform_v1
 
     job.state = aiplatform_v1.JobState.JOB_STATE_SUCCEEDED
+
+
+def _score(job: Any) -> None:
+    job.output_info.gcs_output_directory = f"{job.output_config.gcs_destination.output_uri_prefix}/prediction-1"
+    _succeed(job)

@@ -97,7 +97,9 @@ def job(stand_in: StandIn, **tasks: tuple[Any, str, dict[str, Any]]) -> Any:
             container_detail={"main_job": "projects/1/locations/europe-west4/customJobs/77"}
         )
         details.append(detail)
-    run = aiplatform_v1.Context(name=f"{LOCATION}/metadataStores/default/contexts/taxi-1")
+    # The service makes it for each job.
+    run = aiplatform_v1.Context(schema_title="system.PipelineRun")
+    stand_in.resources.create(f"{LOCATION}/metadataStores/default", "contexts", run, "taxi-1")
     made = aiplatform_v1.PipelineJob(
         state="PIPELINE_STATE_RUNNING",
         job_detail=aiplatform_v1.PipelineJobDetail(task_details=details, pipeline_run_context=run),

@@ -186,8 +186,8 @@ def test_answer_that_was_lost_makes_no_second_job(run: Run, stand_in: StandIn, m
     call = stand_in._call
     lost = iter([True])
 
-    def lose(route: Any, request: Any) -> Any:
-        answer = call(route, request)
+    def lose(route: Any, *asked: Any) -> Any:
+        answer = call(route, *asked)
         if route.name == "CreatePipelineJob" and next(lost, False):
             raise RefusedError(503, "The connection was lost.")
         return answer
