@@ -39,7 +39,7 @@ class Answering:
           work: {"CustomJob", "HyperparameterTuningJob", "PipelineJob", "BatchPredictionJob": what does it}.
           predict: gives the predictions of what is deployed.
         """
-        self._resources, self._work = resources, work
+        self._resources, self.work = resources, work
         self.models = Models(resources, operations)
         self.endpoints = Endpoints(resources, self.models, operations, predict)
         self._parts = (self.models, self.endpoints, Metadata(resources))
@@ -79,8 +79,8 @@ class Answering:
             made.state = aiplatform_v1.JobState.JOB_STATE_PENDING
         elif kind == "PipelineJob":
             made.state = aiplatform_v1.PipelineState.PIPELINE_STATE_PENDING
-        if kind in self._work:
-            threading.Thread(target=self._do, args=(self._work[kind], made), daemon=True, name=made.name).start()
+        if kind in self.work:
+            threading.Thread(target=self._do, args=(self.work[kind], made), daemon=True, name=made.name).start()
         return made
 
     def _do(self, work: Work, job: Any) -> None:

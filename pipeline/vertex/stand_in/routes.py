@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from pipeline.vertex.service import register_messages
 from pipeline.vertex.stand_in.faults import RefusedError
 
 SERVICES = ("job", "pipeline", "schedule", "tensorboard", "metadata", "model", "endpoint", "prediction")
@@ -66,6 +67,7 @@ class Route:
 
 def read_routes() -> list[Route]:
     """Return the calls of the services that this stands in for."""
+    register_messages()
     routes: list[Route] = []
     for service in SERVICES:
         module = importlib.import_module(f"google.cloud.aiplatform_v1.services.{service}_service.transports.rest_base")
@@ -91,6 +93,8 @@ def parse(target: str) -> tuple[str, dict[str, Any]]:
 
 def missing(message: Any, place: str = "") -> Iterator[str]:
     """Give the required fields that a message lacks, by the documentation of its type; empty messages count as none."""
+    if not hasattr(type(message), "meta"):  # a map, or a message of protocol buffers themselves
+        return
     for name in re.findall(r"^ {8}(\w+) \([^\n]*\):\s*\n\s+Required\.", type(message).__doc__ or "", re.MULTILINE):
         if name in type(message).meta.fields and not _is_set(message, name):
             yield f"{place}{name}"

@@ -84,6 +84,10 @@ class StandIn:
         """Its address."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
+    def do(self, kind: str, work: Work) -> None:
+        """Have jobs of a kind, such as "PipelineJob", done so from now on."""
+        self._answering.work[kind] = work
+
     def refuse(self, method: str, error: RefusedError, times: int = 1) -> None:
         """Refuse the next calls of a method, a regular expression such as "CreatePipelineJob"."""
         self._faults.pending.append(Fault(method, error, times))

@@ -77,7 +77,7 @@ def does(stand_in: StandIn, end: str, **tasks: Any) -> None:
         job.job_detail = aiplatform_v1.PipelineJobDetail(task_details=details)
         job.state = aiplatform_v1.PipelineState[f"PIPELINE_STATE_{end}"]
 
-    stand_in._answering._work["PipelineJob"] = work
+    stand_in.do("PipelineJob", work)
 
 
 def blessing(value: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from model_service import ModelService
+from served_models import ModelService
 
 from pipeline.registering import Pushed, Registry
 from pipeline.vertex import registry, serving_api, serving_commands

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from google.cloud import aiplatform_v1 as api
-from model_service import ModelService
+from served_models import ModelService
 
 from pipeline.vertex.batch import BatchOptions
 from pipeline.vertex.registry import Registered
@@ -83,11 +83,10 @@ def test_job_that_fails_says_why(
 ) -> None:
     push(1)
 
-    def fail(method: str) -> None:
-        for job in service.jobs.values():
-            job.state, job.error = api.JobState.JOB_STATE_FAILED, {"code": 9, "message": "Unable to prepare an infrastructure."}
+    def fail(job: api.BatchPredictionJob) -> None:
+        raise RuntimeError("Unable to prepare an infrastructure.")
 
-    service.before = fail
+    service.do("BatchPredictionJob", fail)
     assert batch_predict(runtime_file, BatchOptions(EXAMPLES, "gs://b/o"), True, False) == 1
     error = capsys.readouterr().err
     assert "is failed: Unable to prepare an infrastructure. Its log: https://console.cloud.google.com/logs/" in error
@@ -99,4 +98,4 @@ def test_dry_run_starts_no_job(
     push(1)
     assert batch_predict(runtime_file, BatchOptions(EXAMPLES, "gs://b/o"), True, True) == 0
     assert '"method": "create_batch_prediction_job"' in capsys.readouterr().out
-    assert service.jobs == {}
+    assert service.jobs == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_service import ModelService
+from served_models import ModelService
 
 from pipeline.predicting.pushed import Column, PushedModel
 from pipeline.vertex import canary, examples, serving_commands
@@ -58,7 +58,7 @@ def answering(scores: Any) -> Callable[..., list[Any]]:
 def test_canary_that_answers_as_the_model_does_is_promoted(
     service: ModelService, promote: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.answer = answering(SCORES)
+    service.predict = answering(SCORES)
     capsys.readouterr()
     assert promote() == 0
     assert service.split == {"1": 0, "2": 100}
@@ -86,7 +86,7 @@ def test_canary_that_answers_as_the_model_does_is_promoted(
 def test_canary_that_does_not_is_not_promoted(
     service: ModelService, promote: Callable[..., int], capsys: pytest.CaptureFixture[str], scores: Any, failed: str
 ) -> None:
-    service.answer = answering(scores)
+    service.predict = answering(scores)
     before = list(service.changes)
     assert promote() == 3
     assert failed in capsys.readouterr().out.splitlines()
@@ -97,7 +97,7 @@ def test_canary_that_does_not_is_not_promoted(
 def test_errors_of_the_endpoint_fail_the_check(
     service: ModelService, promote: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.answer = answering(SCORES)
+    service.predict = answering(SCORES)
     service.fail_next("Predict", 400, "Could not parse example input")
     assert promote() == 3
     assert "Could not parse example input (0 errors)" in capsys.readouterr().out
@@ -105,7 +105,7 @@ def test_errors_of_the_endpoint_fail_the_check(
 
 
 def test_slow_canary_is_not_promoted(service: ModelService, promote: Callable[..., int]) -> None:
-    service.answer = answering(SCORES)
+    service.predict = answering(SCORES)
     assert promote(latency_ms=1e-6) == 3
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from model_service import ModelService, RefusedError
+from served_models import ModelService
 
 from pipeline.vertex import serving_commands
 from pipeline.vertex.registry import Registered
 from pipeline.vertex.serving_commands import CheckOptions
+from pipeline.vertex.stand_in.faults import RefusedError
 from pipeline.vertex.traffic import with_canary
 
 TAXI = "projects/my-project/locations/europe-west4/models/taxi"
@@ -45,7 +46,7 @@ def test_first_version_gets_an_endpoint_and_all_traffic(service: ModelService, p
 def test_canary_gets_its_percent_and_the_champion_the_rest(service: ModelService, deploy: Callable[..., int]) -> None:
     assert deploy() == 0
     assert service.split == {"1": 90, "2": 10}
-    assert len(service.endpoints) == 1
+    assert len(service.served) == 1
     assert deploy(None, 30) == 0, "a deployed version only gets another share"
     assert service.split == {"1": 70, "2": 30}
     assert len(service.sent("DeployModel")) == 2
@@ -87,8 +88,8 @@ def test_promotion_moves_traffic_and_aliases_and_keeps_the_champion_before(
 def test_deployment_that_fails_leaves_the_traffic(
     service: ModelService, deploy: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.polls = 3
-    service.fail_operation("DeployModel", 3, "Model server never became ready")
+    service.operations.polls = 3
+    service.operations.fail("DeployModel", 3, "Model server never became ready")
     assert deploy() == 1
     assert "Model server never became ready" in capsys.readouterr().err
     assert service.split == {"1": 100}
@@ -124,13 +125,13 @@ def test_refusal_says_the_cure(
 @pytest.mark.usefixtures("champion")
 def test_change_of_somebody_else_is_read_anew(service: ModelService, deploy: Callable[..., int]) -> None:
     deploy()
-    (endpoint,) = service.endpoints.values()
+    (endpoint,) = service.served
     first, second = (each.id for each in endpoint.deployed_models)
 
     def somebody(method: str) -> None:
         if method == "UpdateEndpoint":
             service.before = lambda _: None
-            service.set_split(endpoint, {first: 40, second: 60})
+            service.endpoints.set_split(endpoint, {first: 40, second: 60})
 
     service.before = somebody
     assert deploy(None, 20) == 0
@@ -198,14 +199,14 @@ def test_endpoint_tells_what_serves(service: ModelService, runtime_file: Path, c
     capsys.readouterr()
     assert serving_commands.endpoint(runtime_file) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["100", "%", "version", "1", f"({next(iter(service.endpoints.values())).deployed_models[0].id})"]
+    assert lines[1].split() == ["100", "%", "version", "1", f"({service.served[0].deployed_models[0].id})"]
     assert lines[3].split()[:4] == ["1", "champion,", "default,", "promoted"]
     assert lines[4].split() == ["2", "candidate", "gs://my-bucket/taxi/pushed/saved_model/2"]
 
 
 def test_stand_in_refuses_what_the_api_does_not_know(service: ModelService) -> None:
     with pytest.raises(RefusedError, match="no field named"):
-        service.handle("POST", "/v1/projects/p/locations/l/endpoints", {}, {"displayNam": "x"})
+        service.answer("POST", "/v1/projects/my-project/locations/europe-west4/endpoints", b'{"displayNam": "x"}')
 
 
 @pytest.mark.usefixtures("champion")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from google.api_core import exceptions
-from model_service import ModelService
+from served_models import ModelService
 
 from pipeline.registering import Pushed, Registry, describe, label_value
 from pipeline.vertex import registry
@@ -89,7 +89,7 @@ def test_refused_upload_names_the_role(service: ModelService, push: Callable[...
 
 
 def test_upload_that_fails_on_its_way_makes_no_version(service: ModelService, push: Callable[..., Registered]) -> None:
-    service.fail_operation("UploadModel", 9, "The model's folder is empty")
+    service.operations.fail("UploadModel", 9, "The model's folder is empty")
     with pytest.raises((exceptions.GoogleAPICallError, ServingError), match="The model's folder is empty"):
         push(1)
     assert service.versions == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from model_service import ModelService
+from served_models import ModelService
 from tfx.types.standard_artifacts import PushedModel
 
 import pipeline
@@ -65,7 +65,7 @@ def test_pushed_model_is_registered_with_its_lineage(service: ModelService, run:
 def test_model_that_was_not_pushed_is_not_registered(service: ModelService, run: Callable[[str], RegisteredModel]) -> None:
     output = run("")
     assert output.get_string_custom_property("version") == ""
-    assert service.requests == []
+    assert service.asked == []
 
 
 def test_refusal_fails_the_stage_with_its_cure(service: ModelService, run: Callable[[str], RegisteredModel]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from model_service import ModelService
+from served_models import ModelService
 
 from pipeline.vertex.registry import Registered
 
@@ -19,7 +19,7 @@ def test_rollback_of_a_promotion_is_a_change_of_the_split(
 ) -> None:
     deploy()
     promote()
-    del service.requests[:]
+    del service.asked[:]
     assert rollback(reason="Fares of 0: see ticket 7") == 0
     assert service.sent("DeployModel") == []
     assert service.split == {"1": 100}

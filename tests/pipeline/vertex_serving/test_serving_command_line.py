@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from model_service import ModelService
+from served_models import ModelService
 from typer.testing import CliRunner
 
 from pipeline.vertex.registry import Registered
