@@ -12,20 +12,13 @@ from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.utils import import_utils
+from vertex_runtimes import RUNTIME
 
 from pipeline.config import load_config
 from pipeline.errors import ConfigError
 from pipeline.vertex.compiling import compile_job
 from pipeline.vertex.runtime import VertexRuntime
 
-IMAGE = "europe-west4-docker.pkg.dev/my-project/repo/image@sha256:" + "0" * 64
-BASE = {
-    "project": "my-project",
-    "region": "europe-west4",
-    "bucket": "gs://my-bucket",
-    "image": IMAGE,
-    "service_account": "pipeline@my-project.iam.gserviceaccount.com",
-}
 GPUS = {"machine_type": "n1-standard-16", "accelerator": {"type": "NVIDIA_TESLA_T4", "count": 2}}
 Compile = Callable[..., dict[str, Any]]
 
@@ -34,7 +27,7 @@ Compile = Callable[..., dict[str, Any]]
 def compiled(repository: Path) -> Compile:
     def compile_(*overrides: str, **runtime: Any) -> dict[str, Any]:
         config = load_config(repository / "configs" / "taxi.yaml", overrides)
-        return compile_job(config, VertexRuntime.model_validate(BASE | runtime))
+        return compile_job(config, VertexRuntime.model_validate(RUNTIME | runtime))
 
     return compile_
 
@@ -57,7 +50,7 @@ def settings(job: dict[str, Any]) -> dict[str, Any]:
 def test_job_is_what_the_api_takes(compiled: Compile) -> None:
     job = compiled()
     message = aiplatform_v1.PipelineJob.from_json(json.dumps(job), ignore_unknown_fields=False)
-    assert message.service_account == BASE["service_account"]
+    assert message.service_account == RUNTIME["service_account"]
     spec = json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
     assert spec.schema_version == "2.1.0"
 
@@ -66,7 +59,7 @@ def test_every_task_runs_its_own_executor_in_the_one_image(compiled: Compile) ->
     executors = compiled()["pipelineSpec"]["deploymentSpec"]["executors"]
     containers = {label: each["container"] for label, each in executors.items() if "container" in each}
     assert len(containers) == 12
-    assert {each["image"] for each in containers.values()} == {IMAGE}
+    assert {each["image"] for each in containers.values()} == {RUNTIME["image"]}
     paths = {label: each["args"][each["args"].index("--executor_class_path") + 1] for label, each in containers.items()}
     assert len(set(paths.values())) == len(paths)
     for path in paths.values():
@@ -91,7 +84,7 @@ def test_gpus_of_one_machine_are_mirrored_in_a_custom_job(compiled: Compile) -> 
     asked = request(job)
     (chief,) = asked.job_spec.worker_pool_specs
     assert (chief.machine_spec.accelerator_type.name, chief.machine_spec.accelerator_count) == ("NVIDIA_TESLA_T4", 2)
-    assert asked.job_spec.service_account == BASE["service_account"]
+    assert asked.job_spec.service_account == RUNTIME["service_account"]
     assert dict(asked.labels) == {"pipeline": "taxi", "team": "taxi"}
     assert settings(job)["strategy"] == "mirrored"
     assert container(job, "Trainer")["command"] == ["python", "-m", "pipeline.vertex.launch"]

@@ -1,63 +1,23 @@
-"""submit, schedule, status and cancel, through the real client against the stand-in."""
+"""submit, status and cancel, through the real client against the stand-in."""
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from google.cloud import aiplatform_v1
 from google.rpc import status_pb2
-from typer.testing import CliRunner, Result
+from vertex_service import JOBS_RUNTIME, Run
 
-import runner_vertex
-from pipeline.vertex.jobs import api, commands, watching
+from pipeline.vertex.jobs import commands
 from pipeline.vertex.stand_in.faults import RefusedError
 from pipeline.vertex.stand_in.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("stand_in")  # every test has a service of its own
 State = aiplatform_v1.PipelineTaskDetail.State
-RUNTIME = {
-    "project": "my-project",
-    "region": "europe-west4",
-    "bucket": "gs://my-bucket",
-    "image": "europe-west4-docker.pkg.dev/my-project/repo/image@sha256:" + "0" * 64,
-    "service_account": "pipeline@my-project.iam.gserviceaccount.com",
-    "network": {"psc_attachment": "projects/my-project/regions/europe-west4/networkAttachments/a"},
-    "encryption_key": "projects/my-project/locations/europe-west4/keyRings/r/cryptoKeys/k",
-    "labels": {"team": "taxi"},
-}
-Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[commands.What, Any]:
-    file = tmp_path_factory.mktemp("runtime") / "vertex.yaml"
-    file.write_text(yaml.safe_dump(RUNTIME))
-    what = commands.What(repository / "configs" / "taxi.yaml", file)
-    return what, commands._compiled(what)
-
-
-@pytest.fixture
-def run(compiled: tuple[commands.What, Any], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Call the command line; the job is compiled once for all tests."""
-    what, (config, runtime, job) = compiled
-    monkeypatch.setattr(commands, "_compiled", lambda _: (config, runtime, copy.deepcopy(job)))
-    for module, names in ((api, ("_FIRST_PAUSE_SECONDS", "_LONGEST_PAUSE_SECONDS")), (watching, ("_FIRST_PAUSE_SECONDS",))):
-        for name in names:
-            monkeypatch.setattr(module, name, 0.05)
-    monkeypatch.setattr(api, "_PATIENCE_SECONDS", 2.0)
-
-    def call(command: str, *arguments: str, files: bool = False) -> Result:
-        given = ["--config", str(what.config), "--runtime", str(what.runtime)] if files else []
-        return CliRunner().invoke(runner_vertex.app, [command, *given, *arguments])
-
-    return call
 
 
 def does(stand_in: StandIn, end: str, **tasks: Any) -> None:
@@ -96,9 +56,9 @@ def test_job_is_submitted_as_it_was_compiled(run: Run, stand_in: StandIn) -> Non
     job = request.pipeline_job
     assert request.parent == "projects/my-project/locations/europe-west4"
     assert datetime.strptime(request.pipeline_job_id, "taxi-%Y%m%d%H%M%S")
-    assert job.service_account == RUNTIME["service_account"]
-    assert job.encryption_spec.kms_key_name == RUNTIME["encryption_key"]
-    assert job.psc_interface_config.network_attachment == RUNTIME["network"]["psc_attachment"]
+    assert job.service_account == JOBS_RUNTIME["service_account"]
+    assert job.encryption_spec.kms_key_name == JOBS_RUNTIME["encryption_key"]
+    assert job.psc_interface_config.network_attachment == JOBS_RUNTIME["network"]["psc_attachment"]
     assert job.runtime_config.failure_policy.name == "PIPELINE_FAILURE_POLICY_FAIL_FAST"
     assert job.labels["team"] == "taxi"
     assert set(job.labels) == {"team", "pipeline", "code", "config"}
@@ -253,63 +213,3 @@ def test_cancelled_job_is_exit_code_130(run: Run, stand_in: StandIn) -> None:
     (job,) = stand_in.resources.list(stand_in.resources.location, "pipelineJobs")
     assert run("cancel", job.name).exit_code == 0
     assert run("status", job.name).exit_code == 130
-
-
-def test_schedule_is_created_listed_paused_resumed_and_deleted(run: Run, stand_in: StandIn, compiled: Any) -> None:
-    result = run("schedule", "--cron", "0 3 * * *", "--time-zone", "Europe/Berlin", "--max-concurrent", "2", files=True)
-    assert result.exit_code == 0, result.output
-    request = next(call.request for call in stand_in.calls if call.name == "CreateSchedule").schedule
-    assert (request.cron, request.max_concurrent_run_count, request.catch_up) == ("TZ=Europe/Berlin 0 3 * * *", 2, False)
-    assert request.create_pipeline_job_request.pipeline_job.labels["pipeline"] == "taxi"
-    runtime = ["--runtime", str(compiled[0].runtime)]
-    for action, shown in (
-        ("list", "active"),
-        ("pause", "paused"),
-        ("list", "paused"),
-        ("resume", "resumed"),
-        ("delete", "deleted"),
-    ):
-        result = run("schedules", "taxi", *runtime, "--action", action)
-        assert result.exit_code == 0, result.output
-        assert result.output.strip().endswith(f"0 3 * * *, {shown}")
-    assert run("schedules", "taxi", *runtime).exit_code == 2
-
-
-def test_second_schedule_needs_replace(run: Run, stand_in: StandIn) -> None:
-    run("schedule", "--cron", "0 3 * * *", files=True)
-    refused = run("schedule", "--cron", "0 4 * * *", files=True)
-    assert refused.exit_code == 2
-    assert "taxi is scheduled already" in refused.output
-    assert run("schedule", "--cron", "0 4 * * *", "--replace", files=True).exit_code == 0
-    (left,) = stand_in.resources.list(stand_in.resources.location, "schedules")
-    assert left.cron == "0 4 * * *"
-
-
-@pytest.mark.parametrize(
-    ("cron", "said"),
-    [
-        ("0 3 * *", "expected 5 fields"),
-        ("60 3 * * *", "'60' is no minute. Expected 0 to 59."),
-        ("0 3 * * 9", "'9' is no day of week. Expected 0 to 7."),
-        ("0 5-3 * * *", "the hour '5-3' begins after its end."),
-        ("*/0 3 * * *", "the minute '*/0' has a step of 0."),
-        ("0 3 ? * *", "'?' is no day of month."),
-        ("0 3 * foo *", "'foo' is no month. Expected 1 to 12."),
-    ],
-)
-def test_bad_cron_is_told_before_anything_is_compiled(run: Run, cron: str, said: str) -> None:
-    result = run("schedule", "--cron", cron, files=True)
-    assert result.exit_code == 2
-    assert said in result.output
-
-
-def test_named_days_steps_and_lists_are_fine() -> None:
-    from pipeline.vertex.jobs.cron import cron_expression
-
-    assert cron_expression("*/15 0,12 1-7 jan-mar mon", None) == "*/15 0,12 1-7 jan-mar mon"
-
-
-def test_unknown_time_zone(run: Run) -> None:
-    result = run("schedule", "--cron", "0 3 * * *", "--time-zone", "Berlin", files=True)
-    assert result.exit_code == 2
-    assert "--time-zone: 'Berlin' is none. Such as Europe/Berlin." in result.output

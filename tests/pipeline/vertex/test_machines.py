@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from google.cloud import aiplatform_v1
+from vertex_runtimes import RUNTIME
 
 from pipeline.errors import ConfigError
 from pipeline.vertex.catalogue import accelerators, machine_types
@@ -15,8 +16,6 @@ from pipeline.vertex.machines import Machine
 from pipeline.vertex.pools import Training
 from pipeline.vertex.runtime import VertexRuntime, load_runtime
 
-IMAGE = "europe-west4-docker.pkg.dev/my-project/repo/image@sha256:" + "0" * 64
-BASE = {"project": "my-project", "region": "europe-west4", "bucket": "gs://my-bucket", "image": IMAGE}
 T4 = {"machine_type": "n1-standard-8", "accelerator": {"type": "NVIDIA_TESLA_T4", "count": 2}}
 ONE_T4 = {"machine_type": "n1-standard-8", "accelerator": {"type": "NVIDIA_TESLA_T4", "count": 1}}
 CPU = {"machine_type": "e2-standard-4"}
@@ -25,7 +24,7 @@ TPU = {"machine_type": "ct5lp-hightpu-4t", "tpu_topology": "2x2"}
 
 def load(folder: Path, **changes: Any) -> VertexRuntime:
     file = folder / "runtime.yaml"
-    file.write_text(yaml.safe_dump(BASE | changes))
+    file.write_text(yaml.safe_dump({**RUNTIME, **changes}))
     return load_runtime(file)
 
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from typer.testing import Result
+from vertex_runtimes import RUNTIME
+
+Run = Callable[..., Result]
+JOBS_RUNTIME: dict[str, Any] = RUNTIME | {
+    "network": {"psc_attachment": "projects/my-project/regions/europe-west4/networkAttachments/a"},
+    "encryption_key": "projects/my-project/locations/europe-west4/keyRings/r/cryptoKeys/k",
+    "labels": {"team": "taxi"},
+}
 PROJECT = Path(__file__).resolve().parents[3]
 LOCATION = "projects/my-project/locations/europe-west4"
 PYTHON = sys.executable

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from served_models import ModelService
+from vertex_runtimes import RUNTIME
 
 from pipeline.registering import Pushed, Registry
 from pipeline.vertex import registry, serving_api, serving_commands
@@ -15,12 +16,7 @@ from pipeline.vertex.registry import Registered
 from pipeline.vertex.serving_api import ServingApi
 from pipeline.vertex.serving_commands import CheckOptions
 
-RUNTIME = {
-    "project": "my-project",
-    "region": "europe-west4",
-    "bucket": "gs://my-bucket",
-    "image": "europe-west4-docker.pkg.dev/my-project/repo/image@sha256:" + "0" * 64,
-    "service_account": "pipeline@my-project.iam.gserviceaccount.com",
+SERVING = {
     "labels": {"team": "taxi"},
     "serving": {"model": "taxi", "endpoint": {"name": "taxi-online", "max_replicas": 3}},
 }
@@ -36,7 +32,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelService]:
 @pytest.fixture
 def runtime_file(tmp_path: Path) -> Path:
     file = tmp_path / "vertex.yaml"
-    file.write_text(yaml.safe_dump(RUNTIME))
+    file.write_text(yaml.safe_dump(RUNTIME | SERVING))
     return file
 
 
