@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pipeline.doctor import (
+    account,
     bucket,
     cloud,
     disk,
@@ -14,7 +15,11 @@ from pipeline.doctor import (
     image,
     interpreter,
     memory,
+    network,
     packages,
+    quota,
+    regional,
+    rights,
     root,
     schema,
     services,
@@ -61,6 +66,12 @@ CHECKS: Mapping[str, Check] = {
     "bucket": Check(bucket.check_bucket, "asking for the bucket", "runtime", ("runtime", "credentials")),
     "services": Check(services.check_services, "asking which APIs are enabled", "runtime", ("runtime", "credentials")),
     "image": Check(image.check_image, "asking for the image", "runtime", ("runtime", "credentials")),
+    "rights": Check(rights.check_rights, "asking what these credentials may do", "runtime", ("runtime", "credentials")),
+    "account": Check(account.check_account, "asking for the service account", "runtime", ("runtime", "credentials")),
+    "quota": Check(quota.check_quota, "asking for quota", "runtime", ("runtime", "credentials")),
+    "network": Check(network.check_network, "asking for the network", "runtime", ("runtime", "credentials")),
+    "tensorboard": Check(regional.check_tensorboard, "asking for the TensorBoard", "runtime", ("runtime", "credentials")),
+    "key": Check(regional.check_key, "asking for the encryption key", "runtime", ("runtime", "credentials")),
 }
 
 

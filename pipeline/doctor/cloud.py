@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.doctor.findings import Finding, ok, problem
 from pipeline.errors import ConfigError, PipelineError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.doctor.subject import Subject
 
+Look: TypeAlias = "Callable[[Subject], Iterator[Finding]]"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _TIME_LIMIT_SECONDS = 20
 _LOG_IN = (
@@ -62,8 +63,9 @@ class Cloud:
         url: str,
         parameters: Sequence[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Send a request without a body.
+        """Send a request; a body as JSON.
 
         Raises:
           CloudError: there is no answer.
@@ -73,7 +75,7 @@ class Cloud:
 
         try:
             answer = self.session.request(
-                method, url, params=list(parameters), headers=dict(headers or {}), timeout=_TIME_LIMIT_SECONDS
+                method, url, params=list(parameters), headers=dict(headers or {}), json=body, timeout=_TIME_LIMIT_SECONDS
             )
         except (requests.RequestException, exceptions.GoogleAuthError) as error:
             raise CloudError(f"{url.partition('?')[0]} cannot be reached: {_innermost(error)}.", _CONNECT) from error
@@ -103,6 +105,26 @@ def connect() -> Cloud:
         raise CloudError(f"Google cannot be reached to check the credentials: {_innermost(error)}.", _CONNECT) from error
     account = getattr(credentials, "service_account_email", None) or getattr(credentials, "account", None)
     return Cloud(requests.AuthorizedSession(credentials), account or "the user who logged in")
+
+
+def unreachable_is_told(name: str) -> Callable[[Look], Look]:
+    """Return what makes a service that cannot be reached a problem of a check.
+
+    Args:
+      name: of the check.
+    """
+
+    def wrap(look: Look) -> Look:
+        @functools.wraps(look)
+        def telling(subject: Subject) -> Iterator[Finding]:
+            try:
+                yield from look(subject)
+            except CloudError as error:
+                yield problem(name, str(error), error.cure)
+
+        return telling
+
+    return wrap
 
 
 def check_runtime(subject: Subject) -> Iterator[Finding]:

@@ -21,11 +21,21 @@ _PROJECT = Path(__file__).resolve().parent.parent.parent
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where Google's services are; None: the registry's own host, as the image's name says."""
+    """Where Google's services are; None: the registry's own host, as the image's name says, and Vertex AI's of the region."""
 
     storage: str = "https://storage.googleapis.com"
     service_usage: str = "https://serviceusage.googleapis.com"
     registry: str | None = None
+    resource_manager: str = "https://cloudresourcemanager.googleapis.com"
+    iam: str = "https://iam.googleapis.com"
+    compute: str = "https://compute.googleapis.com"
+    kms: str = "https://cloudkms.googleapis.com"
+    vertex: str | None = None
+
+    @classmethod
+    def all_at(cls, url: str) -> Endpoints:
+        """Return the same place for all of them."""
+        return cls(**dict.fromkeys(cls.__annotations__, url))
 
 
 @dataclass(frozen=True)

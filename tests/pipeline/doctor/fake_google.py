@@ -36,12 +36,14 @@ class FakeGoogle:
       url: where it listens.
       answers: {"METHOD /path": (status, document)}; anything else is a 404.
       requests: [(method, path, query, headers by lower-case name)] without those for tokens.
+      bodies: of the same, None for none.
       token_status: what the token endpoint says.
     """
 
     url: str = ""
     answers: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     requests: list[tuple[str, str, Mapping[str, list[str]], Mapping[str, str]]] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
     token_status: int = 200
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
@@ -53,6 +55,7 @@ class FakeGoogle:
                 return self.token_status, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
             return 200, {"access_token": _TOKEN, "expires_in": 3600, "token_type": "Bearer"}
         self.requests.append((method, parts.path, parse_qs(parts.query), headers))
+        self.bodies.append(json.loads(body) if body else None)
         if headers.get("authorization") != f"Bearer {_TOKEN}":
             return error(401, "Request had invalid authentication credentials.")
         return self.answers.get(f"{method} {parts.path}", error(404, "Not found."))

@@ -1,0 +1,182 @@
+"""What the doctor says of quota, networks, TensorBoard and keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud_set_up import look
+from fake_google import FakeGoogle, error
+
+from pipeline.doctor.quota import demand, limit_in
+from pipeline.vertex.runtime import VertexRuntime
+
+T4 = {"machine_type": "n1-standard-16", "accelerator": {"type": "NVIDIA_TESLA_T4", "count": 2}}
+GPUS = {"accelerators": "gpu", "training": {"chief": T4, "workers": T4 | {"count": 3}}}
+PLACE = "projects/my-project/locations/europe-west4"
+ATTACHMENT = "projects/my-project/regions/europe-west4/networkAttachments/a"
+NETWORK = "projects/123/global/networks/vpc"
+SUBNETWORK = "projects/my-project/regions/europe-west4/subnetworks/s"
+TENSORBOARD = f"{PLACE}/tensorboards/7"
+KEY = f"{PLACE}/keyRings/r/cryptoKeys/k"
+PRIVATE = {"subnetwork": "regions/europe-west4/subnetworks/s", "public_ips": False}
+PEERED = {"peerings": [{"name": "servicenetworking-googleapis-com", "state": "ACTIVE"}]}
+
+
+def metric(device: str) -> str:
+    quoted = f"aiplatform.googleapis.com%2Fcustom_model_training_{device}"
+    return f"GET /v1beta1/projects/my-project/services/aiplatform.googleapis.com/consumerQuotaMetrics/{quoted}"
+
+
+def limits(**by_region: int) -> dict[str, Any]:
+    buckets = [
+        {"effectiveLimit": str(value), **({"dimensions": {"region": name.replace("_", "-")}} if name != "default" else {})}
+        for name, value in by_region.items()
+    ]
+    return {"consumerQuotaLimits": [{"unit": "1/{project}/{region}", "quotaBuckets": buckets}]}
+
+
+def test_quota_of_all_machines_that_run_at_the_same_time(google: FakeGoogle, tmp_path: Path) -> None:
+    google.answers |= {
+        metric("cpus"): (200, limits(default=20, europe_west4=450)),
+        metric("nvidia_t4_gpus"): (200, limits(default=0, europe_west4=4)),
+    }
+    enough, few = look(google, tmp_path, "quota", **GPUS)
+    assert (enough.state, enough.found) == ("ok", "europe-west4 allows 450 of cpus, a job needs 64 at a time")
+    assert (few.state, few.found) == ("problem", "europe-west4 allows 4 of nvidia_t4_gpus, a job needs 8 at a time.")
+    assert "https://console.cloud.google.com/iam-admin/quotas?project=my-project" in few.cure
+    google.answers[metric("nvidia_t4_gpus")] = (200, limits(default=-1))
+    assert look(google, tmp_path, "quota", **GPUS)[1].found.startswith("europe-west4 allows any number of nvidia_t4_gpus")
+
+
+def test_quota_that_cannot_be_told_is_a_warning(google: FakeGoogle, tmp_path: Path) -> None:
+    google.answers[metric("cpus")] = error(403, "Denied.")
+    first, second = look(google, tmp_path, "quota", **GPUS)
+    assert (first.state, first.found.endswith("cannot be told: HTTP 403: Denied.")) == ("warning", True)
+    assert second.state == "warning"
+    google.answers[metric("cpus")] = (200, {"consumerQuotaLimits": [{"unit": "1/min/{project}"}]})
+    assert "it has no limit for europe-west4" in look(google, tmp_path, "quota", **GPUS)[0].found
+
+
+def test_demand_is_that_of_the_hungriest_part(tmp_path: Path) -> None:
+    base = {"project": "my-project", "region": "europe-west4", "bucket": "gs://my-bucket", "image": "a/b:source-1"}
+    stages = {"default": {"machine_type": "e2-standard-4"}, "Compressor": {"machine_type": "e2-standard-32"}}
+
+    def of(**fields: Any) -> dict[str, int]:
+        return dict(demand(VertexRuntime.model_validate(base | fields)))
+
+    assert of() == {}
+    assert of(stages=stages) == {"cpus": 32}
+    assert of(stages=stages, **GPUS) == {"cpus": 64, "nvidia_t4_gpus": 8}
+    spot = {"chief": T4, "evaluator": {"machine_type": "e2-standard-4"}, "spot": True}
+    assert of(accelerators="gpu", training=spot) == {"preemptible_cpus": 20, "preemptible_nvidia_t4_gpus": 2}
+    trials = {"service": "vizier", "parallel_trials": 5, "trial": {"machine_type": "e2-standard-8"}}
+    assert of(stages=stages, tuning=trials) == {"cpus": 40}
+    tpu = {"machine_type": "ct5lp-hightpu-4t", "tpu_topology": "2x2"}
+    assert of(accelerators="tpu", training={"chief": tpu})["tpu_v5e"] == 4
+    assert limit_in({}, "europe-west4") is None
+
+
+def test_networks_that_are_as_they_should_be(google: FakeGoogle, tmp_path: Path) -> None:
+    google.answers |= {
+        f"GET /compute/v1/{ATTACHMENT}": (200, {"connectionPreference": "ACCEPT_AUTOMATIC"}),
+        f"GET /compute/v1/{NETWORK}": (200, PEERED),
+        f"GET /compute/v1/{SUBNETWORK}": (200, {"privateIpGoogleAccess": True}),
+    }
+    for network in ({"psc_attachment": ATTACHMENT}, {"name": NETWORK}):
+        found = look(google, tmp_path, "network", network=network, dataflow=PRIVATE)
+        assert [finding.state for finding in found] == ["ok", "ok"]
+    assert look(google, tmp_path, "network", dataflow=None) == []
+
+
+@pytest.mark.parametrize(
+    ("runtime", "answers", "state", "said", "cure"),
+    [
+        ({"network": {"psc_attachment": ATTACHMENT}}, {}, "problem", "does not exist", "network-attachments create a"),
+        (
+            {"network": {"psc_attachment": ATTACHMENT.replace("west4", "west1")}},
+            {},
+            "problem",
+            "is in europe-west1, the pipeline runs in europe-west4",
+            "--region=europe-west4",
+        ),
+        (
+            {"network": {"psc_attachment": ATTACHMENT}},
+            {ATTACHMENT: (200, {"connectionPreference": "ACCEPT_MANUAL"})},
+            "warning",
+            "lists none",
+            "--producer-accept-list",
+        ),
+        ({"network": {"name": NETWORK}}, {NETWORK: (200, {})}, "problem", "is not peered", "gcloud services vpc-peerings"),
+        ({"network": {"name": NETWORK}}, {NETWORK: error(403, "Denied.")}, "warning", "HTTP 403: Denied", "somebody"),
+        ({"dataflow": PRIVATE}, {}, "problem", "does not exist", "gcloud compute networks subnets create s"),
+        (
+            {"dataflow": PRIVATE},
+            {SUBNETWORK: (200, {})},
+            "problem",
+            "has no Private Google Access",
+            "--enable-private-ip-google-access",
+        ),
+        (
+            {"dataflow": {"subnetwork": "regions/us-east1/subnetworks/s"}},
+            {},
+            "problem",
+            "is not in europe-west4",
+            "subnetwork",
+        ),
+    ],
+)
+def test_network_that_no_job_could_use(
+    google: FakeGoogle, tmp_path: Path, runtime: Any, answers: Any, state: str, said: str, cure: str
+) -> None:
+    google.answers |= {f"GET /compute/v1/{name}": answer for name, answer in answers.items()}
+    (found,) = look(google, tmp_path, "network", **{"dataflow": None, **runtime})
+    assert found.state == state
+    assert said in found.found
+    assert cure in found.cure
+
+
+def test_tensorboard(google: FakeGoogle, tmp_path: Path) -> None:
+    named = {"tensorboard": TENSORBOARD, "service_account": "tasks@my-project.iam.gserviceaccount.com"}
+    assert look(google, tmp_path, "tensorboard") == []
+    (found,) = look(google, tmp_path, "tensorboard", **named)
+    assert (found.state, "gcloud ai tensorboards create" in found.cure) == ("problem", True)
+    google.answers[f"GET /v1/{TENSORBOARD}"] = error(500, "Internal.")
+    assert look(google, tmp_path, "tensorboard", **named)[0].state == "warning"
+    google.answers[f"GET /v1/{TENSORBOARD}"] = (200, {"name": TENSORBOARD})
+    assert [finding.state for finding in look(google, tmp_path, "tensorboard", **named)] == ["ok"]
+    (_, lacking) = look(google, tmp_path, "tensorboard", tensorboard=TENSORBOARD)
+    assert "need a service account" in lacking.found
+
+
+def test_key(google: FakeGoogle, tmp_path: Path) -> None:
+    def states() -> list[str]:
+        return [finding.state for finding in look(google, tmp_path, "key", encryption_key=KEY)]
+
+    assert states() == ["problem"]
+    google.answers[f"GET /v1/{KEY}"] = (200, {"primary": {"state": "DISABLED", "name": f"{KEY}/cryptoKeyVersions/1"}})
+    assert states() == ["problem"]
+    google.answers[f"GET /v1/{KEY}"] = (200, {"primary": {"state": "ENABLED"}, "purpose": "ENCRYPT_DECRYPT"})
+    assert states() == ["ok", "warning"]
+    google.answers["GET /v1/projects/my-project"] = (200, {"projectNumber": "123"})
+    google.answers[f"GET /v1/{KEY}:getIamPolicy"] = (200, {})
+    assert states() == ["ok", "warning"]
+    agent = "serviceAccount:service-123@gcp-sa-aiplatform.iam.gserviceaccount.com"
+    binding = {"role": "roles/cloudkms.cryptoKeyEncrypterDecrypter", "members": [agent]}
+    google.answers[f"GET /v1/{KEY}:getIamPolicy"] = (200, {"bindings": [binding]})
+    assert states() == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("check", ["rights", "account", "quota", "network", "tensorboard", "key"])
+def test_service_that_cannot_be_reached_is_told(google: FakeGoogle, tmp_path: Path, check: str) -> None:
+    from pipeline.doctor import checks
+    from pipeline.doctor.subject import Endpoints, Subject
+
+    account = "tasks@my-project.iam.gserviceaccount.com"
+    named = {"tensorboard": TENSORBOARD, "service_account": account, "network": {"name": NETWORK}, "encryption_key": KEY}
+    look(google, tmp_path, "runtime", stages={"default": {"machine_type": "e2-standard-4"}}, **named)
+    subject = Subject(runtime=tmp_path / "vertex.yaml", endpoints=Endpoints.all_at("http://127.0.0.1:9"))
+    (found,) = checks.CHECKS[check].look(subject)
+    assert (found.check, found.state) == (check, "problem")
+    assert "cannot be reached" in found.found

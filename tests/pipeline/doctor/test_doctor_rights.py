@@ -1,0 +1,104 @@
+"""What the doctor says of rights: the caller's, and those of the account that tasks run as."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud_set_up import CALLER_PERMISSIONS, PROJECT_RIGHTS, look
+from fake_google import ACCOUNT, FakeGoogle, error
+
+PIPELINE = "tasks@my-project.iam.gserviceaccount.com"
+FOUND = f"GET /v1/projects/-/serviceAccounts/{PIPELINE}"
+ACT_AS = f"POST /v1/projects/-/serviceAccounts/{PIPELINE}:testIamPermissions"
+POLICY, BUCKET_POLICY = "POST /v1/projects/my-project:getIamPolicy", "GET /storage/v1/b/my-bucket/iam"
+USER = ["aiplatform.customJobs.create", "aiplatform.artifacts.create"]
+OBJECTS = ["storage.objects.create", "storage.objects.get", "storage.objects.delete"]
+
+
+def policy(*roles: str, member: str = f"serviceAccount:{PIPELINE}", **fields: Any) -> tuple[int, dict[str, Any]]:
+    return 200, {"bindings": [{"role": role, "members": ["user:me@example.com", member]} | fields for role in roles]}
+
+
+@pytest.fixture
+def granted(google: FakeGoogle) -> FakeGoogle:
+    """A Google in which the account has all it needs."""
+    google.answers |= {
+        FOUND: (200, {"email": PIPELINE}),
+        ACT_AS: (200, {"permissions": ["iam.serviceAccounts.actAs"]}),
+        POLICY: policy("roles/aiplatform.user", "projects/my-project/roles/ours"),
+        BUCKET_POLICY: policy("roles/storage.objectAdmin"),
+        "GET /v1/roles/aiplatform.user": (200, {"includedPermissions": USER}),
+        "GET /v1/projects/my-project/roles/ours": (
+            200,
+            {"includedPermissions": ["dataflow.jobs.create", "dataflow.workItems.lease"]},
+        ),
+        "GET /v1/roles/storage.objectAdmin": (200, {"includedPermissions": OBJECTS}),
+    }
+    return google
+
+
+def test_rights_of_the_caller(google: FakeGoogle, tmp_path: Path) -> None:
+    assert [finding.state for finding in look(google, tmp_path, "rights")] == ["ok", "ok"]
+    assert google.bodies == [{"permissions": CALLER_PERMISSIONS}]
+    google.answers[PROJECT_RIGHTS] = (200, {"permissions": ["aiplatform.pipelineJobs.get", "aiplatform.pipelineJobs.list"]})
+    first, second = look(google, tmp_path, "rights")
+    assert first.state == "problem"
+    assert "it lacks aiplatform.pipelineJobs.create, aiplatform.pipelineJobs.cancel." in first.found
+    assert first.cure == (
+        f"gcloud projects add-iam-policy-binding my-project --member=serviceAccount:{ACCOUNT} --role=roles/aiplatform.user"
+    )
+    assert (second.state, "cannot schedule them" in second.found) == ("warning", True)
+    google.answers[PROJECT_RIGHTS] = error(429, "Too many requests.")
+    (found,) = look(google, tmp_path, "rights")
+    assert (found.state, "HTTP 429: Too many requests." in found.found) == ("warning", True)
+
+
+def test_account_that_has_all_it_needs_by_any_role(granted: FakeGoogle, tmp_path: Path) -> None:
+    first, second = look(granted, tmp_path, "account", service_account=PIPELINE)
+    assert (first.state, first.found) == ("ok", f"{ACCOUNT} may act as {PIPELINE}")
+    assert (second.state, second.found) == ("ok", f"{PIPELINE} has the rights that tasks need")
+
+
+def test_what_is_not_granted_is_named_with_its_cure(granted: FakeGoogle, tmp_path: Path) -> None:
+    granted.answers[POLICY] = policy("roles/aiplatform.user")
+    granted.answers[BUCKET_POLICY] = policy("roles/storage.objectAdmin", member="group:all@example.com")
+    found = look(granted, tmp_path, "account", service_account=PIPELINE)[-1]
+    assert found.state == "warning"
+    assert "roles/dataflow.developer, roles/dataflow.worker, roles/storage.objectAdmin on the bucket." in found.found
+    assert "A group, a folder or the organization may grant it" in found.found
+    assert f"--member=serviceAccount:{PIPELINE} --role=roles/dataflow.worker; gcloud storage buckets" in found.cure
+    (ours,) = [path for _, path, _, _ in granted.requests if "roles" in path]
+    assert ours == "/v1/roles/aiplatform.user"
+
+
+def test_role_under_a_condition_does_not_count(granted: FakeGoogle, tmp_path: Path) -> None:
+    granted.answers[POLICY] = policy("roles/aiplatform.user", condition={"expression": "request.time < timestamp('2020')"})
+    assert "roles/aiplatform.user" in look(granted, tmp_path, "account", service_account=PIPELINE, dataflow=None)[-1].found
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "state", "said", "cure"),
+    [
+        (FOUND, error(404, "Unknown."), "problem", "does not exist", "gcloud iam service-accounts create tasks"),
+        (FOUND, (200, {"disabled": True}), "problem", "is disabled", "gcloud iam service-accounts enable"),
+        (ACT_AS, (200, {}), "problem", "may not act as", "--role=roles/iam.serviceAccountUser"),
+        (ACT_AS, error(403, "Denied."), "warning", "cannot be told: HTTP 403: Denied.", "--role=roles/iam.serviceAccountUser"),
+        (POLICY, error(403, "Denied."), "warning", "cannot be told: HTTP 403: Denied.", "gcloud projects get-iam-policy"),
+    ],
+)
+def test_account_that_cannot_be_used_or_told_of(
+    granted: FakeGoogle, tmp_path: Path, path: str, answer: Any, state: str, said: str, cure: str
+) -> None:
+    granted.answers[path] = answer
+    found = next(f for f in look(granted, tmp_path, "account", service_account=PIPELINE) if f.state != "ok")
+    assert found.state == state
+    assert said in found.found
+    assert cure in found.cure
+
+
+def test_no_account_is_a_warning(google: FakeGoogle, tmp_path: Path) -> None:
+    (found,) = look(google, tmp_path, "account")
+    assert (found.state, "default Compute Engine account" in found.found) == ("warning", True)
+    assert google.requests == []
