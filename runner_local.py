@@ -195,5 +195,38 @@ def predict(
     raise typer.Exit(command.predict(asked))
 
 
+@app.command()
+def drift(
+    rows: str = typer.Option(..., "--data", help="New rows: a file, a folder or a glob; CSV, Parquet or JSON lines."),
+    config: Path = typer.Option(..., help="The experiment: it names the pipeline and its root."),
+    root: Path = typer.Option(None, help="Of the runs. [default: runs/<pipeline name>]"),
+    model: str = typer.Option(None, help="Whose columns are compared. [default: the newest SavedModel pushed in the root]"),
+    reference: str = typer.Option(
+        None, help="Statistics of what it was trained on, local or gs://. [default: those of that SavedModel]"
+    ),
+    kind: RowFormat = typer.Option(None, "--format", help="Format of the rows. [default: what the files' names say]"),
+    bound: float = typer.Option(0.1, min=0, max=1, help="Largest distance, of any measure."),
+    bounds: list[str] = typer.Option([], "--bound-of", help="Of one column: fare=0.2. May be repeated."),
+    output: str = typer.Option(
+        None, help="Where the report (JSON) goes. gs://BUCKET/PIPELINE/drift/NAME.json: a training starts."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the report, and nothing else."),
+) -> None:
+    """Compare new rows with those that the model in production was trained on.
+
+    Exit codes: 0 nothing has drifted; 1 a file cannot be read; 2 bad usage; 3 something has drifted.
+    """
+    from pipeline.drift import command
+    from pipeline.errors import ConfigError
+
+    try:
+        own = command.parse_bounds(bounds)
+    except ConfigError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+    asked = command.DriftOptions(rows, config, root, model, reference, kind and kind.value, bound, own, output, as_json)
+    raise typer.Exit(command.drift(asked))
+
+
 if __name__ == "__main__":
     app()
