@@ -112,17 +112,7 @@ class Google:
             raise TransientError(f"Cannot {doing}: {' '.join(str(error).split())[:300]}") from error
         if answer.ok or answer.status_code in fine:
             return answer
-        raise self._refusal(doing, answer)
-
-    def _refusal(self, doing: str, answer: requests.Response) -> Exception:
-        told = f"Cannot {doing}: {answer.status_code}, {_message(answer)}"
-        if answer.status_code == 404:
-            return NotFoundError(f"{told} Check project, region, bucket and name.")
-        if answer.status_code == 403:
-            account = getattr(self._session().credentials, "service_account_email", None) or "the function's account"
-            cure = f"{account} needs what deploy/terraform grants it: apply it again. The event waits for it, up to 24 hours."
-            return ForbiddenError(f"{told} {cure}")
-        return (TransientError if answer.status_code in _PASSING else PermanentError)(told)
+        raise _refusal(doing, answer)
 
     def _session(self) -> AuthorizedSession:
         if self._open is None:
@@ -130,6 +120,17 @@ class Google:
             credentials = AnonymousCredentials() if plain else google.auth.default(scopes=_SCOPES)[0]
             self._open = AuthorizedSession(credentials)
         return self._open
+
+
+def _refusal(doing: str, answer: requests.Response) -> Exception:
+    """Return what a refusal means here."""
+    told = f"Cannot {doing}: {answer.status_code}, {_message(answer)}"
+    if answer.status_code == 404:
+        return NotFoundError(f"{told} Check project, region, bucket and name.")
+    if answer.status_code == 403:
+        cure = "Grant the function's account what deploy/terraform grants it. The event waits for it, up to 24 hours."
+        return ForbiddenError(f"{told} {cure}")
+    return (TransientError if answer.status_code in _PASSING else PermanentError)(told)
 
 
 def _message(answer: requests.Response) -> str:
