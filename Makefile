@@ -18,7 +18,7 @@ SOURCE_TAG := $(PY) -c "from pipeline.code_digest import project_digest as d; pr
 WITH_IMAGE = $(if $(IMAGE),build/runtime.yaml,$(1))
 SET_IMAGE = $(if $(IMAGE),bash tools/set_image.sh $(1) '$(IMAGE)' build/runtime.yaml,mkdir -p build)
 
-.PHONY: help run test bench lint setup lock clean image image-tag push compile compile-check rehearse submit
+.PHONY: help run test bench lint setup lock clean image image-tag push compile compile-check rehearse submit publish-job
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -62,6 +62,11 @@ submit: $(READY) ## submit a job to Vertex AI: CONFIG, RUNTIME, IMAGE (digest), 
 	@$(call SET_IMAGE,$(or $(RUNTIME),configs/runtime/vertex.yaml))
 	@$(PY) runner_vertex.py submit --config $(CONFIG) --runtime $(call WITH_IMAGE,$(or $(RUNTIME),configs/runtime/vertex.yaml)) \
 	  $(OVERRIDES) $(if $(DRY_RUN),--dry-run) $(if $(WAIT),--wait)
+
+# Not the example: what is published is run.
+publish-job: RUNTIME := $(or $(RUNTIME),configs/runtime/vertex.yaml)
+publish-job: compile ## put the job where continuous training takes it from: CONFIG, RUNTIME, IMAGE (digest)
+	@$(PY) tools/publish_job.py $(JOB)
 
 setup: $(READY) ## only set up .venv
 
