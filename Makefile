@@ -18,7 +18,7 @@ SOURCE_TAG := $(PY) -c "from pipeline.code_digest import project_digest as d; pr
 WITH_IMAGE = $(if $(IMAGE),build/runtime.yaml,$(1))
 SET_IMAGE = $(if $(IMAGE),bash tools/set_image.sh $(1) '$(IMAGE)' build/runtime.yaml,mkdir -p build)
 
-.PHONY: help run test bench lint setup lock clean image image-tag push compile compile-check rehearse submit publish-job
+.PHONY: help run test bench lint setup lock clean image image-tag push compile compile-check rehearse submit publish-job terraform
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -67,6 +67,10 @@ submit: $(READY) ## submit a job to Vertex AI: CONFIG, RUNTIME, IMAGE (digest), 
 publish-job: RUNTIME := $(or $(RUNTIME),configs/runtime/vertex.yaml)
 publish-job: compile ## put the job where continuous training takes it from: CONFIG, RUNTIME, IMAGE (digest)
 	@$(PY) tools/publish_job.py $(JOB)
+
+# Needs terraform; ENVIRONMENT=build is the project of the images. deploy/terraform/README.md says what lies beside it.
+terraform: ## run terraform for ENVIRONMENT=build|dev|staging|prod: DO=plan, DO=apply, DO="output image_readers"
+	@bash tools/terraform.sh '$(ENVIRONMENT)' $(or $(DO),plan)
 
 setup: $(READY) ## only set up .venv
 

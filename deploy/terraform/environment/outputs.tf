@@ -8,6 +8,7 @@ output "runtime_file" {
       service_account = google_service_account.pipeline.email
       tensorboard     = google_vertex_ai_tensorboard.training.name
       labels          = { environment = var.environment }
+      notify          = { topic = google_pubsub_topic.jobs.id }
     },
     var.kms_key == null ? {} : { encryption_key = var.kms_key },
   ))
