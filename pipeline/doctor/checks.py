@@ -17,6 +17,7 @@ from pipeline.doctor import (
     memory,
     network,
     packages,
+    query,
     quota,
     regional,
     rights,
@@ -71,6 +72,7 @@ CHECKS: Mapping[str, Check] = {
     "quota": Check(quota.check_quota, "asking for quota", "runtime", ("runtime", "credentials")),
     "network": Check(network.check_network, "asking for the network", "runtime", ("runtime", "credentials")),
     "tensorboard": Check(regional.check_tensorboard, "asking for the TensorBoard", "runtime", ("runtime", "credentials")),
+    "query": Check(query.check_query, "having BigQuery plan the query", "runtime", ("config", "runtime", "credentials")),
     "key": Check(regional.check_key, "asking for the encryption key", "runtime", ("runtime", "credentials")),
 }
 

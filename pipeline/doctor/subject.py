@@ -30,6 +30,7 @@ class Endpoints:
     iam: str = "https://iam.googleapis.com"
     compute: str = "https://compute.googleapis.com"
     kms: str = "https://cloudkms.googleapis.com"
+    bigquery: str = "https://bigquery.googleapis.com"
     vertex: str | None = None
 
     @classmethod

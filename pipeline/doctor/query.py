@@ -1,0 +1,77 @@
+"""The query of a BigQuery config: a dry run says whether it is right, what it returns, and how much it reads, at no cost."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.doctor.cloud import member, unreachable_is_told
+from pipeline.doctor.findings import Finding, ok, problem, warning
+
+if TYPE_CHECKING:
+    from pipeline.config import PipelineConfig
+    from pipeline.doctor.subject import Subject
+
+# What TFX makes tf.Examples of; other types end BigQueryExampleGen.
+_NUMBERS = ("INTEGER", "INT64", "FLOAT", "FLOAT64", "BOOLEAN", "BOOL")
+_READABLE = (*_NUMBERS, "STRING")
+
+
+@unreachable_is_told("query")
+def check_query(subject: Subject) -> Iterator[Finding]:
+    """Ask BigQuery to plan the query, if the config has one."""
+    from pipeline.data_config import BigQueryData
+
+    config = subject.config_or_none()
+    if config is None or not isinstance(config.data, BigQueryData):
+        return
+    project = config.data.project or subject.vertex.project
+    answer = subject.cloud.ask(
+        "POST",
+        f"{subject.endpoints.bigquery}/bigquery/v2/projects/{project}/jobs",
+        body={"configuration": {"dryRun": True, "query": {"query": config.data.query, "useLegacySql": False}}},
+    )
+    if answer.status == 403:
+        grant = f"gcloud projects add-iam-policy-binding {project} --member={member(subject.cloud.account)} --role="
+        yield problem(
+            "query",
+            f"{subject.cloud.account} may not run it: {answer.message}.",
+            f"{grant}roles/bigquery.jobUser; and roles/bigquery.dataViewer on the tables.",
+        )
+    elif answer.status == 400:
+        yield problem("query", f"BigQuery does not take it: {answer.message}.", f"Correct data.query in {subject.config}.")
+    elif answer.status != 200:
+        yield warning("query", f"It cannot be planned: {answer.message}.", "Look again in a minute.")
+    else:
+        yield from _judge(config, answer.document.get("statistics", {}), f"Correct data.query in {subject.config}.")
+
+
+def _judge(config: PipelineConfig, statistics: Mapping[str, Any], cure: str) -> Iterator[Finding]:
+    fields = {field["name"]: field for field in statistics.get("query", {}).get("schema", {}).get("fields", ())}
+    wrong = [*_lost(config.columns, fields), *_unreadable(fields), *_no_numbers(config.number_columns, fields)]
+    for text in wrong:
+        yield problem("query", text, cure)
+    if not wrong:
+        size = int(statistics.get("totalBytesProcessed", 0))
+        yield ok("query", f"it returns the {len(config.columns)} columns that the config names, and reads {size / 1e9:.3g} GB")
+
+
+def _lost(columns: list[str], fields: Mapping[str, Any]) -> Iterator[str]:
+    for column in columns:
+        if column not in fields:
+            near = difflib.get_close_matches(column, fields, n=1)
+            yield f"It returns no column '{column}'.{f' Is it {near[0]}?' if near else ''}"
+
+
+def _unreadable(fields: Mapping[str, Any]) -> Iterator[str]:
+    for name, field in fields.items():
+        if field["type"] not in _READABLE or field.get("mode") == "REPEATED":
+            kind = "several values" if field.get("mode") == "REPEATED" else field["type"]
+            yield f"Column '{name}' is of {kind}, which ExampleGen does not read. Cast it, or leave it out."
+
+
+def _no_numbers(numbers: Mapping[str, str], fields: Mapping[str, Any]) -> Iterator[str]:
+    for name, use in numbers.items():
+        if name in fields and fields[name]["type"] not in _NUMBERS and fields[name]["type"] in _READABLE:
+            yield f"Column '{name}' is of {fields[name]['type']}, but the config uses it as a number ({use}). Cast it."
