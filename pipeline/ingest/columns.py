@@ -70,7 +70,7 @@ def infer_number_type(cells: pa.Array) -> ColumnType:
     numbers = castable(text, pa.float64())
     if numbers.null_count == len(numbers):
         return ColumnType.EMPTY
-    numbers_as_text = pc.if_else(numbers.is_valid(), text, pa.scalar(None, pa.string()))
+    numbers_as_text = _where(numbers.is_valid(), text)
     return ColumnType.INTEGER if _try_cast(numbers_as_text, pa.int64()) is not None else ColumnType.FLOAT
 
 
@@ -169,7 +169,15 @@ def _without(values: pa.Array, positions: list[int]) -> pa.Array:
         return values
     keep = np.ones(len(values), bool)
     keep[positions] = False
-    return pc.if_else(pa.array(keep), values, pa.scalar(None, values.type))
+    return _where(pa.array(keep), values)
+
+
+def _where(keep: pa.Array, values: pa.Array) -> pa.Array:
+    """Return the values that are kept, null for others.
+
+    Arrow 18 leaves the bytes of a null where they are, and looks at them when it casts: they are emptied first.
+    """
+    return pc.if_else(keep, pc.if_else(keep, values, pa.scalar("", values.type)), pa.scalar(None, values.type))
 
 
 def _lost(before: pa.Array, after: pa.Array) -> list[int]:
