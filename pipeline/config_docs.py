@@ -74,7 +74,8 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(arguments[0])}"
     if annotation is pydantic.BaseModel:
         return "by task"
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    # Python 3.11 has typing.Any for a type, 3.10 not.
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).removeprefix("typing.")
 
 
 def _default(value: Any) -> str:

@@ -217,7 +217,8 @@ def print_scores(folder: Path, path: str, limit: int | None) -> None:
     rows = itertools.islice(read_rows(path, predictor.columns), limit)
     while chunk := list(itertools.islice(rows, MAX_BATCH)):
         columns = {name: [row.get(name) for row in chunk] for name in chunk[0]}
-        writer.writerows(predictor.predict(columns))
+        # By way of Python's floats: NumPy spells 1005001.0 as 1.005001e+06 in some versions.
+        writer.writerows([float(str(score)) for score in scores] for scores in predictor.predict(columns))
 
 
 def check(folder: Path) -> None:

@@ -70,7 +70,7 @@ def infer_number_type(cells: pa.Array) -> ColumnType:
     numbers = castable(text, pa.float64())
     if numbers.null_count == len(numbers):
         return ColumnType.EMPTY
-    numbers_as_text = _where(numbers.is_valid(), text)
+    numbers_as_text = where(numbers.is_valid(), text)
     return ColumnType.INTEGER if _try_cast(numbers_as_text, pa.int64()) is not None else ColumnType.FLOAT
 
 
@@ -117,7 +117,7 @@ def to_float32(numbers: pa.Array) -> tuple[pa.Array, dict[int, str]]:
 
 def present_or_null(cells: pa.Array) -> pa.Array:
     """Return binary (rows,) with null for empty cells."""
-    return pc.if_else(pc.equal(pc.binary_length(cells), 0), pa.scalar(None, cells.type), cells)
+    return where(pc.fill_null(pc.greater(pc.binary_length(cells), 0), False), cells)
 
 
 def castable(values: pa.Array, arrow_type: pa.DataType) -> pa.Array:
@@ -149,7 +149,10 @@ def _has_hexadecimal(text: pa.Array) -> bool:
         return False
     ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
     cells = content[int(ends[0]) : int(ends[-1])].to_pybytes()
-    return b"x" in cells or b"X" in cells
+    if b"x" not in cells and b"X" not in cells:
+        return False
+    # Of a text that is there, and not of what is left of a null.
+    return pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py() is True
 
 
 def _uncastable(values: pa.Array, arrow_type: pa.DataType, start: int = 0) -> list[int]:
@@ -169,15 +172,18 @@ def _without(values: pa.Array, positions: list[int]) -> pa.Array:
         return values
     keep = np.ones(len(values), bool)
     keep[positions] = False
-    return _where(pa.array(keep), values)
+    return where(pa.array(keep), values)
 
 
-def _where(keep: pa.Array, values: pa.Array) -> pa.Array:
-    """Return the values that are kept, null for others.
+def where(keep: pa.Array, values: pa.Array) -> pa.Array:
+    """Return the texts that are kept, null for others; their bytes stay where they are.
 
-    Arrow 18 leaves the bytes of a null where they are, and looks at them when it casts: they are emptied first.
+    What `pc.if_else` gives for a slice of texts and a null is broken in Arrow 18: its first offset is that of the slice.
     """
-    return pc.if_else(keep, pc.if_else(keep, values, pa.scalar("", values.type)), pa.scalar(None, values.type))
+    valid = pc.and_(keep, values.is_valid())
+    _, offsets, content = values.buffers()
+    at = values.offset * np.dtype(np.int32).itemsize
+    return pa.Array.from_buffers(values.type, len(values), [valid.buffers()[1], offsets.slice(at), content])
 
 
 def _lost(before: pa.Array, after: pa.Array) -> list[int]:
@@ -213,6 +219,11 @@ def _too_large(numbers: pa.Array) -> bool:
     values = numbers.fill_null(0).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
         return bool(np.any(np.isinf(values.astype(np.float32)) & np.isfinite(values)))
+
+
+def spelled(arrow_type: pa.DataType) -> str:
+    """Return a type as a message has it; the items of a list have another name in files of Arrow 18 than before."""
+    return str(arrow_type).replace("<element: ", "<item: ")
 
 
 def _printable(cell: bytes) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import parquet
 
 from pipeline.errors import DataError
 from pipeline.ingest.blocks import Block, Rows
-from pipeline.ingest.columns import to_float32
+from pipeline.ingest.columns import present_or_null, spelled, to_float32
 from pipeline.ingest.encoding import encode
 from pipeline.ingest.parquet_blocks import plain_type, read_blocks, stored_schema
 from pipeline.ingest.settings import IngestSettings
@@ -86,8 +85,8 @@ def read_schema(path: str) -> pa.Schema:
             converter(plain_type(field.type))
         except KeyError:
             raise DataError(
-                f"{path}: column '{field.name}' holds {field.type}, no single number or text. Leave it out, or write it as "
-                "columns of numbers, booleans, text, bytes, dates or times."
+                f"{path}: column '{field.name}' holds {spelled(field.type)}, no single number or text. Leave it out, or write "
+                "it as columns of numbers, booleans, text, bytes, dates or times."
             ) from None
     return schema
 
@@ -144,7 +143,7 @@ def _nothing(stored: pa.Array) -> Converted:
 
 
 def _empty_is_missing(values: pa.Array) -> pa.Array:
-    return pc.if_else(pc.equal(pc.binary_length(values), 0), pa.scalar(None, pa.binary()), values)
+    return present_or_null(values)
 
 
 _is_text = (

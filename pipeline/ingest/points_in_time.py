@@ -72,9 +72,8 @@ def _times(stored: pa.Array) -> pa.Array:
         return stored.cast(pa.timestamp("us"), safe=False).cast(_UTC)
     text = columns.castable(stored.cast(pa.binary()), pa.string())
     with_zone = pc.match_substring_regex(text, _WITH_ZONE)
-    nothing = pa.scalar(None, pa.string())
-    zoned = columns.castable(pc.if_else(with_zone, text, nothing), _UTC)
-    plain = columns.castable(pc.if_else(with_zone, nothing, text), pa.timestamp("us"))
+    zoned = columns.castable(columns.where(pc.fill_null(with_zone, False), text), _UTC)
+    plain = columns.castable(columns.where(pc.fill_null(pc.invert(with_zone), False), text), pa.timestamp("us"))
     return pc.coalesce(zoned, plain.cast(_UTC))
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipeline.errors import DataError
 from pipeline.ingest import parquet_blocks
 from pipeline.ingest.blocks import BadRow, Block
+from pipeline.ingest.columns import spelled
 from pipeline.ingest.parquet_blocks import plain_type, stored_schema
 from pipeline.ingest.parquet_reader import Converted
 from pipeline.predicting.pushed import ColumnType
@@ -26,8 +27,8 @@ def columns(path: str, wanted: Collection[str]) -> list[str]:
     for field in schema:
         if field.name in wanted and not can_convert(plain_type(field.type)):
             raise DataError(
-                f"{path}: column '{field.name}' holds {field.type}, no single number or text. Write it as the model was "
-                "trained on it."
+                f"{path}: column '{field.name}' holds {spelled(field.type)}, no single number or text. Write it as the model "
+                "was trained on it."
             )
     return schema.names
 
