@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from pipeline.generations import load_protocol_buffers
+
 _PACKAGE = "tfx.components"
 _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow_transform")
 # Packages of which modules are of use without the rest: protocol buffers, statistics, coders.
@@ -40,6 +42,7 @@ def install() -> None:
     # tf.keras is tf_keras everywhere in this project; without this TensorFlow imports Keras 3 as well.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     importlib.import_module("tfx.utils")
+    load_protocol_buffers()
     for name in (*_LIBRARIES, *_PARTLY_USED, *_RARELY_USED, _PACKAGE):
         if name not in sys.modules:
             _postpone(name)

@@ -22,6 +22,7 @@ from pipeline.vertex.rehearsal.warm import TaskRequest, can_be_warm, executor_in
 
 _PROJECT = str(Path(__file__).resolve().parents[3])
 _GRACE_SECONDS = 5.0
+_AS_IN_THE_IMAGE = {"PYTHONUNBUFFERED": "1"}  # what is said is logged in that order
 INTERRUPTED = "interrupted"
 
 
@@ -110,7 +111,7 @@ class Commands:
                 process = subprocess.Popen(
                     [program, *command.argv[1:]],
                     cwd=command.folder,
-                    env=os.environ | dict(environment) | {"PYTHONPATH": path, "TMPDIR": str(command.folder)},
+                    env=os.environ | _AS_IN_THE_IMAGE | dict(environment) | {"PYTHONPATH": path, "TMPDIR": str(command.folder)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -6,6 +6,7 @@ shows, such as a module that the image lacks, `rehearse --cold` shows.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import runpy
@@ -58,6 +59,8 @@ class TaskRequest:
           TaskFailedError: it ended with another code than 0.
         """
         begin = os.path.getsize(self.log)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # in the order that it is said, as the image has it: PYTHONUNBUFFERED
+            sys.stdout.reconfigure(line_buffering=True)
         os.environ.update(self.environment)
         os.chdir(self.folder)
         sys.path[0] = self.folder  # as `python -m` has it
