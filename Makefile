@@ -1,8 +1,11 @@
 # One set-up, then the commands people and CI use. Nothing here asks a question.
-PYTHON_VERSION := 3.10
-LOCK := requirements/tfx-1.16.txt
+# Which generation of TFX: the machine decides, or TFX_GENERATION=1.16|1.21. An impossible one is said where it is needed.
+CHOSEN := $(shell bash tools/choose_generation.sh '$(TFX_GENERATION)' 2>/dev/null)
+GENERATION := $(or $(word 1,$(CHOSEN)),none)
+PYTHON_VERSION := $(word 2,$(CHOSEN))
+LOCK := requirements/tfx-$(GENERATION).txt
 PY := .venv/bin/python
-READY := .venv/.ready
+READY := .venv/.ready-$(GENERATION)
 
 # Of the Vertex AI targets. Without RUNTIME what needs no cloud takes the example, and `submit` your own file.
 CONFIG ?= configs/taxi.yaml
@@ -18,7 +21,7 @@ SOURCE_TAG := $(PY) -c "from pipeline.code_digest import project_digest as d; pr
 WITH_IMAGE = $(if $(IMAGE),build/runtime.yaml,$(1))
 SET_IMAGE = $(if $(IMAGE),bash tools/set_image.sh $(1) '$(IMAGE)' build/runtime.yaml,mkdir -p build)
 
-.PHONY: help run test bench lint setup lock clean image image-tag push compile compile-check rehearse submit publish-job terraform
+.PHONY: help run test bench lint setup lock clean image image-tag push compile compile-check rehearse submit publish-job terraform test-current
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -74,21 +77,32 @@ terraform: ## run terraform for ENVIRONMENT=build|dev|staging|prod: DO=plan, DO=
 
 setup: $(READY) ## only set up .venv
 
-$(READY): $(LOCK) requirements/uv.txt setup.py tools/setup_venv.sh tools/find_python.sh
+.venv/.ready-none:
+	@bash tools/choose_generation.sh '$(TFX_GENERATION)' >/dev/null
+
+$(filter-out .venv/.ready-none,$(READY)): $(LOCK) requirements/uv.txt setup.py tools/setup_venv.sh tools/find_python.sh
+	@echo "set-up: TFX $(GENERATION), Python $(PYTHON_VERSION) ($(wordlist 3,99,$(CHOSEN)))"
 	@bash tools/setup_venv.sh $(LOCK) $(PYTHON_VERSION)
+	@rm -f .venv/.ready*
 	@touch $@
 
-COMPILE := .tools/bin/uv pip compile --python-version $(PYTHON_VERSION) --python-platform x86_64-manylinux_2_28 \
-  --generate-hashes --no-header --no-emit-index-url --no-annotate --upgrade --quiet
+RESOLVE := .tools/bin/uv pip compile --generate-hashes --no-header --no-emit-index-url --no-annotate --upgrade --quiet
+FOR_1_16 := --python-version 3.10 --python-platform x86_64-manylinux_2_28
+# For Linux and macOS in one file.
+FOR_1_21 := --python-version 3.11 --universal
 # Names in the lock file, which the GPU's does not repeat.
-LOCKED = $(shell sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' $(LOCK))
+LOCKED = $(shell sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements/tfx-1.16.txt)
 
 lock: $(READY) ## resolve the dependencies of setup.py anew into the lock files
-	@$(COMPILE) setup.py --extra dev --overrides requirements/overrides.txt -o $(LOCK)
+	@$(RESOLVE) $(FOR_1_16) setup.py --extra dev --overrides requirements/overrides.txt -o requirements/tfx-1.16.txt
+	@$(RESOLVE) $(FOR_1_21) setup.py --extra dev --overrides requirements/overrides.txt -o requirements/tfx-1.21.txt
 	@$(MAKE) -s requirements/gpu.txt
 
-requirements/gpu.txt: $(LOCK) requirements/gpu.in
-	@$(COMPILE) requirements/gpu.in -c $(LOCK) $(LOCKED) -o $@
+requirements/gpu.txt: requirements/tfx-1.16.txt requirements/gpu.in
+	@$(RESOLVE) $(FOR_1_16) requirements/gpu.in -c requirements/tfx-1.16.txt $(LOCKED) -o $@
+
+test-current: ## the whole suite and `make run` on TFX 1.21 in a Debian 13 folder, as root: ONLY="tests/pipeline" for a part
+	@bash tools/test_current.sh $(ONLY)
 
 clean: ## remove what set-up and runs made
 	@rm -rf .venv .tools runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -14,13 +14,13 @@ class Generation:
       tfx: its version.
       python: (major, minor) that it is installed with here.
       glibc: the oldest one that its wheels load with.
-      lock_file: its pinned packages, below the project; None where there is no such file yet.
+      lock_file: its pinned packages, below the project.
     """
 
     tfx: str
     python: tuple[int, int]
     glibc: tuple[int, int]
-    lock_file: str | None
+    lock_file: str
 
     @property
     def name(self) -> str:
@@ -29,7 +29,7 @@ class Generation:
 
 GENERATIONS = (
     Generation("1.16.0", (3, 10), (2, 17), "requirements/tfx-1.16.txt"),
-    Generation("1.21.0", (3, 11), (2, 39), None),
+    Generation("1.21.0", (3, 11), (2, 39), "requirements/tfx-1.21.txt"),
 )
 
 

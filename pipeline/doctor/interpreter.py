@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _FIRST = GENERATIONS[0]
-_OTHER_PYTHON = "Run `make setup`: it finds or downloads Python 3.10 and makes .venv with it; then use .venv/bin/python."
+_OTHER_PYTHON = "Run `make setup`: it finds or downloads a Python that fits and makes .venv with it; then use .venv/bin/python."
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,6 @@ def judge_interpreter(python: Interpreter, project: Path) -> Iterator[Finding]:
             "interpreter",
             f"{name}: {generation.name} has no wheels for this machine.",
             "Use Linux on x86-64 (a container or a virtual machine will do); TFX 1.21 also has wheels for macOS on arm64.",
-        )
-    elif generation.lock_file is None:
-        yield warning(
-            "interpreter",
-            f"{name}: for {generation.name}, which has no lock file here and is not tested.",
-            _OTHER_PYTHON,
         )
     else:
         yield ok("interpreter", f"{name}, for {generation.name}")

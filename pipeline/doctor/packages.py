@@ -60,7 +60,7 @@ def check_packages(subject: Subject) -> Iterator[Finding]:
     """Compare what is installed with the lock file of its generation."""
     found = installed()
     generation = generation_of_tfx(found["tfx"]) if "tfx" in found else generation_of_python(sys.version_info[:2])
-    lock_file = subject.project / generation.lock_file if generation and generation.lock_file else None
+    lock_file = subject.project / generation.lock_file if generation else None
     yield from judge_packages(found, lock_file if lock_file and lock_file.exists() else None)
 
 
@@ -80,9 +80,11 @@ def normalized(name: str) -> str:
 
 
 def read_lock(text: str) -> dict[str, str]:
-    """Return {name, normalized: version} of a lock file's text."""
-    pinned = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^\s;\\]+)", text, re.MULTILINE)
-    return {normalized(name): version for name, version in pinned}
+    """Return {name, normalized: version} of a lock file's text, of what is for this Python on this system."""
+    from packaging.markers import Marker
+
+    pinned = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^\s;\\]+)(?:\s*;\s*([^\\\n]+))?", text, re.MULTILINE)
+    return {normalized(name): version for name, version, marker in pinned if not marker or Marker(marker).evaluate()}
 
 
 def judge_packages(found: Mapping[str, str], lock_file: Path | None) -> Iterator[Finding]:

@@ -94,7 +94,7 @@ def test_beams_boot_program_is_of_the_locked_version(image, repository):
     assert image[0].base == f"apache/beam_python3.10_sdk:{version}"
 
 
-@pytest.mark.parametrize("lock", ["tfx-1.16.txt", "gpu.txt", "uv.txt"])
+@pytest.mark.parametrize("lock", ["tfx-1.16.txt", "tfx-1.21.txt", "gpu.txt", "uv.txt"])
 def test_lock_files_pin_and_hash_every_package_and_name_no_index(lock, repository):
     text = (repository / "requirements" / lock).read_text("utf-8")
     entries = re.split(r"\n(?=\S)", text.strip())
