@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
+
+from models.compression.interpreters import runtime
 
 _NOT_IN_ARENA = (schema.TensorType.STRING, schema.TensorType.RESOURCE, schema.TensorType.VARIANT)
 
@@ -26,7 +27,7 @@ class EdgeModel:
         check_builtin(content)
         try:
             # On XNNPACK where it can, as is the interpreter's default.
-            self._interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
+            self._interpreter = runtime().interpreter(model_content=content, num_threads=1)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ValueError(
@@ -103,8 +104,8 @@ def arena_bytes(content: bytes) -> int:
 
     Measured at the addresses the interpreter gave them, without delegates, which have memory of their own.
     """
-    resolver = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = tf.lite.Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver)
+    here = runtime()
+    interpreter = here.interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=here.without_delegates)
     interpreter.allocate_tensors()
     for detail in interpreter.get_input_details():
         text = detail["dtype"] in (np.bytes_, np.object_)
