@@ -80,7 +80,7 @@ setup: $(READY) ## only set up .venv
 .venv/.ready-none:
 	@bash tools/choose_generation.sh '$(TFX_GENERATION)' >/dev/null
 
-$(filter-out .venv/.ready-none,$(READY)): $(LOCK) requirements/uv.txt setup.py tools/setup_venv.sh tools/find_python.sh
+$(filter-out .venv/.ready-none,$(READY)): $(LOCK) requirements/uv.txt setup.py tools/setup_venv.sh tools/get_uv.sh tools/find_python.sh
 	@echo "set-up: TFX $(GENERATION), Python $(PYTHON_VERSION) ($(wordlist 3,99,$(CHOSEN)))"
 	@bash tools/setup_venv.sh $(LOCK) $(PYTHON_VERSION)
 	@rm -f .venv/.ready*

@@ -8,12 +8,7 @@ python_version=$2
 
 say() { echo "set-up: $*"; }
 
-if ! .tools/bin/uv --version >/dev/null 2>&1; then
-  say "getting uv"
-  rm -rf .tools
-  python3 -m venv .tools || { echo "python3 needs its venv module (on Debian: apt install python3-venv)." >&2; exit 1; }
-  .tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-fi
+bash tools/get_uv.sh
 
 interpreter=$(bash tools/find_python.sh "$python_version" .tools/bin/uv)
 # Never reuse a .venv of another Python.

@@ -50,7 +50,7 @@ cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 mkdir -p "$root/src/project"
 git ls-files -z | tar --null --files-from=- --create | tar --extract --directory="$root/src/project"
 mkdir -p "$root/src/project/.tools"
-[ -x .tools/bin/uv ] || make -s setup
+bash tools/get_uv.sh
 # A uv alone: its environment is of this machine.
 mkdir -p "$root/usr/local/bin" && cp -L .tools/bin/uv "$root/usr/local/bin/uv"
 
