@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pipeline.vertex.stand_in.faults import RefusedError
 from pipeline.vertex.stand_in.models import Models
 from pipeline.vertex.stand_in.operations import Operations
+from pipeline.vertex.stand_in.parts import Part
 from pipeline.vertex.stand_in.resources import Resources
 
 # Given the version of a model and instances, returns a prediction for each, as JSON has it.
@@ -20,8 +20,8 @@ _NEW = "0"  # in the split of a request to deploy: the model that it deploys
 _STEP = 37
 
 
-class Endpoints:
-    """Keeps endpoints, and answers predictions by the split of their traffic. Thread-safe."""
+class Endpoints(Part):
+    """Keeps endpoints, and answers predictions by the split of their traffic."""
 
     def __init__(self, resources: Resources, models: Models, operations: Operations, predict: Predict):
         """Begin with none.
@@ -34,29 +34,17 @@ class Endpoints:
         """
         self._resources, self._models, self._operations, self._predict = resources, models, operations, predict
         self._numbers, self._questions = itertools.count(1001), itertools.count(1)
-        self._lock = threading.RLock()
-        self._calls: dict[str, Callable[[Any], Any]] = {
-            "CreateEndpoint": self._create,
-            "GetEndpoint": lambda request: self._resources.get(request.name),
-            "ListEndpoints": self._list,
-            "UpdateEndpoint": self._update,
-            "DeployModel": self._deploy,
-            "UndeployModel": self._undeploy,
-            "Predict": self._answer,
-        }
-
-    def knows(self, name: str) -> bool:
-        """Tell whether a call is answered here."""
-        return name in self._calls
-
-    def answer(self, name: str, request: Any) -> Any:
-        """Return the answer to a call.
-
-        Raises:
-          RefusedError: the call cannot be done.
-        """
-        with self._lock:
-            return self._calls[name](request)
+        super().__init__(
+            {
+                "CreateEndpoint": self._create,
+                "GetEndpoint": lambda request: self._resources.get(request.name),
+                "ListEndpoints": self._list,
+                "UpdateEndpoint": self._update,
+                "DeployModel": self._deploy,
+                "UndeployModel": self._undeploy,
+                "Predict": self._answer,
+            }
+        )
 
     def set_split(self, endpoint: Any, split: Mapping[str, int]) -> None:
         """Change a split, and with it the etag.

@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
 from pipeline.vertex.stand_in.faults import RefusedError
+from pipeline.vertex.stand_in.parts import Part
 from pipeline.vertex.stand_in.resources import Resources
 
 _STORE = "metadataStores/default"
 
 
-class Metadata:
-    """Keeps the contexts and artifacts of the default store, which is there from the beginning. Thread-safe."""
+class Metadata(Part):
+    """Keeps the contexts and artifacts of the default store, which is there from the beginning."""
 
     def __init__(self, resources: Resources):
         """Begin with nothing."""
         self._resources = resources
         # {context: names of its children, artifacts and executions}
         self.members: dict[str, set[str]] = {}
-        self._lock = threading.RLock()
-        self._calls: dict[str, Callable[[Any], Any]] = {
-            "CreateContext": lambda request: self._create(request, "context"),
-            "GetContext": lambda request: self.find(request.name),
-            "CreateArtifact": lambda request: self._create(request, "artifact"),
-            "GetArtifact": lambda request: self.find(request.name),
-            "AddContextChildren": self._add_children,
-            "AddContextArtifactsAndExecutions": self._add_members,
-        }
-
-    def knows(self, name: str) -> bool:
-        """Tell whether a call is answered here."""
-        return name in self._calls
-
-    def answer(self, name: str, request: Any) -> Any:
-        """Return the answer to a call.
-
-        Raises:
-          RefusedError: the call cannot be done.
-        """
-        with self._lock:
-            return self._calls[name](request)
+        super().__init__(
+            {
+                "CreateContext": lambda request: self._create(request, "context"),
+                "GetContext": lambda request: self.find(request.name),
+                "CreateArtifact": lambda request: self._create(request, "artifact"),
+                "GetArtifact": lambda request: self.find(request.name),
+                "AddContextChildren": self._add_children,
+                "AddContextArtifactsAndExecutions": self._add_members,
+            }
+        )
 
     def find(self, name: str) -> Any:
         """Return a context or an artifact.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
 from pipeline.vertex.stand_in.faults import RefusedError
 from pipeline.vertex.stand_in.operations import Operations
+from pipeline.vertex.stand_in.parts import Part
 from pipeline.vertex.stand_in.resources import Resources
 
 _DEFAULT_ALIAS = "default"
 
 
-class Models:
-    """Keeps versions by the name of their model, oldest first. Thread-safe."""
+class Models(Part):
+    """Keeps versions by the name of their model, oldest first."""
 
     def __init__(self, resources: Resources, operations: Operations):
         """Begin with nothing.
@@ -25,27 +24,15 @@ class Models:
         """
         self._resources, self._operations = resources, operations
         self.versions: dict[str, list[Any]] = {}
-        self._lock = threading.RLock()
-        self._calls: dict[str, Callable[[Any], Any]] = {
-            "UploadModel": self._upload,
-            "ListModelVersions": self._list,
-            "GetModel": lambda request: self.find(request.name),
-            "MergeVersionAliases": self._merge,
-            "UpdateModel": self._update,
-        }
-
-    def knows(self, name: str) -> bool:
-        """Tell whether a call is answered here."""
-        return name in self._calls
-
-    def answer(self, name: str, request: Any) -> Any:
-        """Return the answer to a call.
-
-        Raises:
-          RefusedError: the call cannot be done.
-        """
-        with self._lock:
-            return self._calls[name](request)
+        super().__init__(
+            {
+                "UploadModel": self._upload,
+                "ListModelVersions": self._list,
+                "GetModel": lambda request: self.find(request.name),
+                "MergeVersionAliases": self._merge,
+                "UpdateModel": self._update,
+            }
+        )
 
     def _upload(self, request: Any) -> Any:
         from google.cloud import aiplatform_v1
