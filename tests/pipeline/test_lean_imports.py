@@ -60,7 +60,7 @@ stage_ids = CompiledPipeline(build_pipeline(config, LocalRuntime(Path(sys.argv[1
 heavy = ("tensorflow.python", "apache_beam", "tensorflow_data_validation.api", "tensorflow_model_analysis.api", "pandas")
 loaded = [name for name in heavy if name in sys.modules]
 import apache_beam, tensorflow as tf, tensorflow_model_analysis as tfma
-later = [apache_beam.Pipeline.__name__, int(tf.abs(-3)), tfma.EvalConfig.__name__]
+later = [apache_beam.Pipeline.__name__, int(tf.abs(-3)), tfma.EvalResult.__name__]
 print(json.dumps({"stages": len(stage_ids), "loaded": loaded, "later": later}))
 """
 
@@ -70,7 +70,7 @@ def test_a_runner_builds_the_graph_and_the_launcher_without_tensorflow_and_beam(
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told == {"stages": 13, "loaded": [], "later": ["Pipeline", 3, "EvalConfig"]}
+    assert told == {"stages": 13, "loaded": [], "later": ["Pipeline", 3, "EvalResult"]}
 
 
 @pytest.fixture(scope="module")
