@@ -250,7 +250,13 @@ def test_interrupt_leaves_no_process_and_says_how_to_go_on(
 ) -> None:
     shutil.copytree(small.parent / "root" / "bucket" / "data", tmp_path / "root" / "bucket" / "data")
     process = subprocess.Popen(
-        command(small, runtime, tmp_path / "root"), cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(small, runtime, tmp_path / "root"),
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Also where these tests run in the background of a shell, which has its children ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stdout is not None
     shown = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import threading
 from pathlib import Path
 
@@ -297,9 +298,12 @@ def test_interrupt_ends_what_runs_and_starts_nothing_more(tmp_path: Path) -> Non
     import _thread
 
     raw = job(long=part("import time; time.sleep(60)"), later=part(LEAVE, artifacts={"number": "long"}))
-    timer = threading.Timer(1.0, _thread.interrupt_main)
-    timer.start()
-    seen = walk(raw, tmp_path)
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # of a background process it is ignored
+    threading.Timer(1.0, _thread.interrupt_main).start()
+    try:
+        seen = walk(raw, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, previous)
     assert seen.states == {"long": "failed", "later": "not_reached"}
     assert seen.results["long"].error == "interrupted"
 
