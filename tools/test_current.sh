@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests the current generation of TFX on an older Linux: in a folder with Debian 13 (debootstrap), as root. What it downloads
-# stays in $CURRENT_ROOT (default: build/current) for the next time. Arguments: tests to run; default: all, and `make run`.
+# stays in $CURRENT_ROOT (default: build/current) for the next time; $DEBIAN_MIRROR takes the place of debootstrap's own default.
+# Arguments: tests to run; default: all, and `make run`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$(realpath -m "${CURRENT_ROOT:-build/current}")
@@ -21,7 +22,7 @@ if [ ! -f "$root/.complete" ]; then
   rm -rf "$root"
   mkdir -p "$root"
   debootstrap --variant=minbase --include=ca-certificates,g++,git,libbz2-1.0,libffi8,liblzma5,libncursesw6,libreadline8t64,libsqlite3-0,libssl3t64,make,procps,zlib1g \
-    trixie "$root" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$root.log" 2>&1 || { tail -n 5 "$root.log"; skip "Debian 13 cannot be had."; }
+    trixie "$root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$root.log" 2>&1 || { tail -n 5 "$root.log"; skip "Debian 13 cannot be had."; }
   touch "$root/.complete"
 fi
 
@@ -39,9 +40,10 @@ case $prefix in
   /usr | /usr/local) skip "Python 3.11 in $prefix cannot be borrowed: use one of uv, pyenv or conda (PYTHON=/path/to/python3.11)." ;;
   *) bind "$prefix" "$prefix" ;;
 esac
-cache=$HOME/.cache/uv
+# What uv has downloaded on this machine serves there too.
+cache=${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}
 mkdir -p "$cache"
-bind "$cache" /root/.cache/uv
+bind "$cache" /var/cache/uv
 mount -t proc proc "$root/proc" && mounted=("$root/proc" "${mounted[@]}")
 mkdir -p "$root/dev/shm"
 mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev" && mounted=("$root/dev" "${mounted[@]}")
@@ -49,13 +51,13 @@ cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 [ -f /etc/ssl/certs/ca-certificates.crt ] && cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 mkdir -p "$root/src/project"
 git ls-files -z | tar --null --files-from=- --create | tar --extract --directory="$root/src/project"
-mkdir -p "$root/src/project/.tools"
+mkdir -p "$root/src/project/.tools" "$root/var/lib/tester"
 bash tools/get_uv.sh
 # A uv alone: its environment is of this machine.
 mkdir -p "$root/usr/local/bin" && cp -L .tools/bin/uv "$root/usr/local/bin/uv"
 
 inside() {
-  chroot "$root" env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/root LANG=C.UTF-8 PYTHON="$python" PYTHONUNBUFFERED=1 \
+  chroot "$root" env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/var/lib/tester UV_CACHE_DIR=/var/cache/uv LANG=C.UTF-8 PYTHON="$python" PYTHONUNBUFFERED=1 \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt UV_HTTP_TIMEOUT=300 bash -c "cd /src/project && $1"
 }
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
