@@ -44,6 +44,10 @@ class DataApproval(Artifact):
     TYPE_NAME = "pipeline.DataApproval"
 
 
+# Custom property of a blessing: the name of the pipeline that gave it.
+BLESSED_FOR = "pipeline"
+
+
 def keras_model_path(model_uri: str) -> str:
     """Where the Trainer leaves the Keras model: a SavedModel cannot be trained further, compression needs this."""
     return os.path.join(model_uri, "Format-Keras", "model.keras")
@@ -80,7 +84,7 @@ def quarantine_path(examples_uri: str) -> str:
 
 
 # Stages by name: TFX's own name of the one, and the other that takes what it left in an earlier run.
-TUNER, LATEST_SEARCH = "Tuner", "LatestSearch"
+EXAMPLE_GEN, TUNER, LATEST_SEARCH = "ExampleGen", "Tuner", "LatestSearch"
 # In the folder of a split; TFX's names.
 STATISTICS_FILE = "FeatureStats.pb"
 ANOMALIES_FILE = "SchemaDiff.pb"

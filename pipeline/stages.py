@@ -16,7 +16,7 @@ from tfx.proto import transform_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import HyperParameters, Model, ModelBlessing, TunerResults
 
-from pipeline.artifacts import LATEST_SEARCH, TUNER
+from pipeline.artifacts import EXAMPLE_GEN, LATEST_SEARCH, TUNER
 from pipeline.code_digest import code_digest
 from pipeline.components import (
     compressor,
@@ -59,7 +59,7 @@ from pipeline.tasks import TASKS
 TRAIN: Literal["train"] = "train"
 EVAL: Literal["eval"] = "eval"
 # As TFX names its own components for them.
-EXAMPLE_GEN, STATISTICS, EXAMPLE_VALIDATOR = "ExampleGen", "StatisticsGen", "ExampleValidator"
+STATISTICS, EXAMPLE_VALIDATOR = "StatisticsGen", "ExampleValidator"
 SCHEMA_GEN, TRANSFORM, EVALUATOR = "SchemaGen", "Transform", "Evaluator"
 
 
@@ -223,7 +223,9 @@ def evaluate(data: BaseComponent, trained: Trainer, best: Resolver, config: Pipe
         )
         measured = ColumnarEvaluator(**inputs, settings=columnar).with_id(EVALUATOR)
     digest = code_digest(model_gate)
-    settings = model_gate.Settings(kind=config.label.kind, gates=config.gates, withdrawn=runtime.withdrawn, code_digest=digest)
+    settings = model_gate.Settings(
+        pipeline=config.name, kind=config.label.kind, gates=config.gates, withdrawn=runtime.withdrawn, code_digest=digest
+    )
     gate = ModelGate(
         evaluation=measured.outputs["evaluation"], model=trained.outputs["model"], settings=settings.model_dump_json()
     )

@@ -12,7 +12,7 @@ from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
 from tfx.utils import io_utils, path_utils
 
 from models.heads import Kind
-from pipeline.artifacts import GATES_FILE, GateReport, training_report_path
+from pipeline.artifacts import BLESSED_FOR, GATES_FILE, GateReport, training_report_path
 from pipeline.gates import Gate, GateResult, judge
 from pipeline.versions import model_digest
 from pipeline.withdrawn import Withdrawal
@@ -23,6 +23,7 @@ class Settings(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
+    pipeline: str
     kind: Kind
     gates: tuple[Gate, ...]
     withdrawn: tuple[Withdrawal, ...] = ()
@@ -60,6 +61,7 @@ def ModelGate(
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
     blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+    blessing.set_string_custom_property(BLESSED_FOR, parsed.pipeline)
     content = {
         "metrics": {
             "candidate": measured.candidate,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.artifacts import TUNER
+from pipeline.artifacts import BLESSED_FOR, TUNER
 from pipeline.vertex.custom_jobs import custom_job_args, custom_job_of, tuning_flags
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ VIZIER_EXECUTOR = "pipeline.vertex.vizier_executor.Executor"
 # They fail because of what they found: once more would find the same.
 GATES = ("DataGate", "ModelGate")
 EXIT_HANDLER = "ExitHandler"
+_BLESSING = "tfx.ModelBlessing"
 
 
 def finish(job: Job, executors: Mapping[str, str | None], config: PipelineConfig, runtime: VertexRuntime) -> Job:
@@ -41,6 +42,7 @@ def finish(job: Job, executors: Mapping[str, str | None], config: PipelineConfig
         if container := executor.get("container"):
             stage = label.removesuffix("_executor")
             _finish_container(container, stage, executors[stage] or "", config, runtime)
+        _ask_for_own_blessings(executor, config.name)
     for name, task in _tasks(spec):
         runs = "container" in spec["deploymentSpec"]["executors"].get(f"{name}_executor", {})
         if runs and name not in GATES and (policy := runtime.retries.policy()):
@@ -100,6 +102,16 @@ def _finish_container(
         container["resources"] = _resources(None)
     elif machine := runtime.machine_of(stage):
         container["resources"] = _resources(machine)
+
+
+def _ask_for_own_blessings(executor: dict[str, Any], pipeline: str) -> None:
+    """Have the resolver of the champion take this pipeline's only.
+
+    All pipelines of a project share one metadata store, and TFX's filter takes any; on this machine TFX asks by pipeline.
+    """
+    for query in executor.get("resolver", {}).get("outputArtifactQueries", {}).values():
+        if f'"{_BLESSING}"' in query["filter"]:
+            query["filter"] += f' AND metadata.{BLESSED_FOR}.string_value="{pipeline}"'
 
 
 def _resources(machine: Machine | None) -> dict[str, Any]:

@@ -62,6 +62,14 @@ def test_job_has_every_stage_of_the_local_run(job: dict[str, Any]) -> None:
     }
 
 
+def test_champion_is_looked_for_among_the_pipelines_own(executors: dict[str, Any]) -> None:
+    blessings = executors["LatestBlessedModel-model-blessing-resolver_executor"]["resolver"]["outputArtifactQueries"]
+    assert blessings["model_blessing"]["filter"] == (
+        'schema_title="tfx.ModelBlessing" AND state=LIVE AND metadata.blessed.number_value=1 '
+        'AND metadata.pipeline.string_value="taxi"'
+    )
+
+
 def test_transform_waits_for_the_data_gate_on_vertex_too(job: dict[str, Any]) -> None:
     assert "DataGate" in job["pipelineSpec"]["root"]["dag"]["tasks"]["Transform"]["dependentTasks"]
 

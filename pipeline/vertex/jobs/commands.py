@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import exit_codes
+from pipeline.artifacts import EXAMPLE_GEN
+from pipeline.data_config import BigQueryData, has_span
 from pipeline.errors import ConfigError
 from pipeline.local.telling import exit_code
 from pipeline.vertex.jobs import watching
@@ -21,6 +23,11 @@ from pipeline.vertex.jobs.renting import rented
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
     from pipeline.vertex.runtime import VertexRuntime
+
+_NEWEST_SPAN = (
+    "Each job will read the newest span that it finds, even one that is still being written. Move spans into place when they "
+    "are complete, or let the function in deploy/ start the jobs: it waits for a marker (docs/continuous_training.md)."
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,10 @@ def _wait(api: JobsApi, job: Any) -> int:
 
 def _schedule(what: What, timing: Timing, dry_run: bool, replace: bool) -> int:
     config, runtime, job = _compiled(what)
+    if isinstance(config.data, BigQueryData):  # the cache knows the query's text only, not what the tables hold by then
+        without_cache(job, EXAMPLE_GEN)
+    elif has_span(config.data.path) and config.data.span is None:
+        print(_NEWEST_SPAN, file=sys.stderr)
     request = schedule_request(job, runtime.location, timing)
     if dry_run:
         print(json.dumps({"parent": runtime.location, "schedule": request}, indent=2, sort_keys=True))
@@ -144,12 +155,13 @@ def schedule_request(job: dict[str, Any], location: str, timing: Timing) -> dict
     } | {key: value for key, value in times.items() if value}
 
 
-def without_cache(job: dict[str, Any]) -> None:
-    """Have every task of a job run, whatever earlier jobs left."""
+def without_cache(job: dict[str, Any], stage: str | None = None) -> None:
+    """Have a task of a job run, by default every one, whatever earlier jobs left."""
     spec = job["pipelineSpec"]
     for dag in [spec["root"]["dag"], *(part["dag"] for part in spec["components"].values() if "dag" in part)]:
-        for task in dag["tasks"].values():
-            task.pop("cachingOptions", None)
+        for name, task in dag["tasks"].items():
+            if stage in (None, name):
+                task.pop("cachingOptions", None)
 
 
 def _change_schedule(verb: str, runtime: Path, name: str) -> int:

@@ -72,11 +72,12 @@ def test_activations_are_integers_between_float_inputs_and_outputs(contents, kin
     assert activations[dtype] >= 8
 
 
-def test_quantized_variants_are_smaller(contents):
+def test_quantized_variants_are_smaller(contents, current: bool):
     sizes = {kind: len(content) for kind, content in contents.items()}
     assert sizes["float16"] < 0.65 * sizes["float32"]
     assert sizes["dynamic"] < 0.45 * sizes["float32"]
-    assert sizes["int8"] < 0.48 * sizes["float32"]  # 0.38 by TensorFlow 2.16, 0.47 by 2.21
+    # 0.38 by TensorFlow 2.16; 0.47 by 2.21, whose converter keeps more beside the weights.
+    assert sizes["int8"] < (0.48 if current else 0.45) * sizes["float32"]
     assert sizes["int8"] < sizes["int16x8"] < sizes["float16"]
 
 
@@ -90,9 +91,11 @@ def test_integer_inputs_and_outputs(binary: Task, representative, kind: str, dty
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "int8"])
-def test_sparse_encoding_of_a_pruned_model_is_smaller_and_says_the_same(binary: Task, pruned, representative, kind: str):
+def test_sparse_encoding_of_a_pruned_model_is_smaller_and_says_the_same(
+    binary: Task, pruned, representative, kind: str, current: bool
+):
     dense, sparse = (to_tflite(pruned, conversion(kind, sparse=flag), representative) for flag in (False, True))
-    assert len(sparse) < len(dense) - 500  # by 1,720 bytes with TensorFlow 2.16, by 640 with 2.21
+    assert len(sparse) < len(dense) - (500 if current else 1000)  # 1,720 bytes less by TensorFlow 2.16, 640 by 2.21
     assert examine(sparse).operators["DENSIFY"] == 2
     np.testing.assert_array_equal(EdgeModel(sparse).predict(binary.inputs), EdgeModel(dense).predict(binary.inputs))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from vertex_service import Run
 
+from pipeline.vertex.jobs import commands
 from pipeline.vertex.stand_in.server import StandIn
 
+_COMPILE = commands._compiled  # the fixture `run` puts another in its place
 pytestmark = pytest.mark.usefixtures("stand_in")  # every test has a service of its own
 
 
@@ -40,6 +43,49 @@ def test_second_schedule_needs_replace(run: Run, stand_in: StandIn) -> None:
     assert run("schedule", "--cron", "0 4 * * *", "--replace", files=True).exit_code == 0
     (left,) = stand_in.resources.list(stand_in.resources.location, "schedules")
     assert left.cron == "0 4 * * *"
+
+
+@pytest.fixture(scope="module")
+def of_other_data(compiled: Any) -> Callable[[str], Any]:
+    """Compile taxi with another `data:` section."""
+
+    def compile_it(data: str) -> Any:
+        what = commands.What(compiled[0].config, compiled[0].runtime, [f"data={data}"])
+        return _COMPILE(what)
+
+    return compile_it
+
+
+def scheduled_job(run: Run, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, job: Any) -> tuple[Any, str]:
+    """Return the tasks of the job that a schedule was created with, and what was said."""
+    monkeypatch.setattr(commands, "_compiled", lambda _: job)
+    result = run("schedule", "--cron", "0 3 * * *", files=True)
+    assert result.exit_code == 0, result.output
+    request = next(call.request for call in stand_in.calls if call.name == "CreateSchedule").schedule
+    job = type(request).to_dict(request)["create_pipeline_job_request"]["pipeline_job"]
+    return job["pipeline_spec"]["root"]["dag"]["tasks"], result.output
+
+
+def test_scheduled_query_is_run_every_time(
+    run: Run, stand_in: StandIn, of_other_data: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = of_other_data("{kind: bigquery, query: SELECT * FROM trips}")
+    tasks, said = scheduled_job(run, monkeypatch, stand_in, job)
+    cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
+    assert "ExampleGen" in tasks
+    assert "ExampleGen" not in cached
+    assert {"StatisticsGen", "Transform", "Trainer"} <= cached
+    assert "newest span" not in said
+
+
+@pytest.mark.parametrize(("span", "told"), [("", True), (", span: 7", False)])
+def test_schedule_says_that_the_newest_span_may_be_unfinished(
+    run: Run, stand_in: StandIn, of_other_data: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, span: str, told: bool
+) -> None:
+    job = of_other_data("{path: 'gs://my-project-pipelines/data/span-{SPAN}/*.csv'" + span + "}")
+    tasks, said = scheduled_job(run, monkeypatch, stand_in, job)
+    assert tasks["ExampleGen"]["cachingOptions"]["enableCache"]  # the driver sees what changed
+    assert ("Each job will read the newest span that it finds" in said) is told
 
 
 @pytest.mark.parametrize(
