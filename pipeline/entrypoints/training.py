@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
 import json
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +21,9 @@ from models import datasets, dealing, distribution, linear, metrics, training
 from models.cluster import is_chief
 from models.experiment import Experiment
 from models.heads import Head
-from models.scaling import scaled
 from models.tuning.space import apply
 from pipeline.artifacts import keras_model_path, training_report_path
+from pipeline.entrypoints import training_report as report
 from pipeline.entrypoints import warm_starting
 from pipeline.progress import announce
 from preprocessing.features import Feature, Label, encoded_features, raw_columns, transformed_name
@@ -108,7 +106,7 @@ def run_fn(fn_args: FnArgs) -> None:
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     spec = settings.example_spec(transform)
 
-    seconds = _Seconds()
+    seconds = report.Seconds()
     strategy, reason = distribution.choose(settings.strategy, settings.devices)
     with seconds.of("read"):
         examples = datasets.load(files_of(fn_args.train_files), spec)
@@ -122,43 +120,24 @@ def run_fn(fn_args: FnArgs) -> None:
         waiting = beside.submit(_fit_baseline, examples, evaluation, head, spec, settings, seconds)
         with seconds.of("fit"):
             checkpoints = _checkpoints(fn_args, strategy, settings.fit)
-            scale = _scale(reason, strategy, examples, settings.fit)
+            scale = report.scale(reason, strategy, examples, settings.fit)
             callbacks = [training.tensorboard(fn_args.model_run_dir), checkpoints]
             model, history = settings.experiment(spec, head).train(examples, evaluation, strategy, callbacks, begin=begin)
         baseline = waiting.result()
     with seconds.of("export"):
         _export(model, transform, settings, fn_args.serving_model_dir)
         warm_starting.leave(meaning, _model_uri(fn_args.serving_model_dir))
-    report = {
+    told = {
         **scale,
         **warm,
         "model": settings.model,
         "fit": settings.fit.model_dump(mode="json"),
-        **_course(history),
+        **report.course(history),
         "parameters": int(model.count_params()),
         **baseline,
-        **_pace(examples.num_examples, history, checkpoints, seconds),
+        **report.pace(examples.num_examples, history, checkpoints, seconds),
     }
-    io_utils.write_string_file(training_report_path(_model_uri(fn_args.serving_model_dir)), json.dumps(report, indent=1))
-
-
-def _scale(
-    reason: str, strategy: tf.distribute.Strategy, examples: datasets.Examples, fit: training.FitConfig
-) -> dict[str, Any]:
-    """Say what the training runs on, and how large its steps are; return that for the report."""
-    scale = scaled(fit, strategy.num_replicas_in_sync)
-    share = dealing.share_of(strategy, 0)
-    left_out = examples.num_examples % scale.global_batch_size if share.whole_batches else 0
-    announce(f"strategy {reason}: {scale}")
-    if left_out:
-        announce(f"leaves {left_out} of {examples.num_examples} examples out of each epoch: a TPU takes whole batches only")
-    return {
-        "strategy": reason,
-        **scale.report(),
-        "precision": fit.precision,
-        "sharding": examples.sharding(share.num_workers),
-        "examples_left_out": left_out,
-    }
+    io_utils.write_string_file(training_report_path(_model_uri(fn_args.serving_model_dir)), json.dumps(told, indent=1))
 
 
 def _checkpoints(fn_args: FnArgs, strategy: tf.distribute.Strategy, fit: training.FitConfig) -> Checkpoints:
@@ -176,27 +155,13 @@ def _checkpoints(fn_args: FnArgs, strategy: tf.distribute.Strategy, fit: trainin
     return checkpoints
 
 
-def _pace(
-    num_examples: int, history: tf.keras.callbacks.History, checkpoints: Checkpoints, seconds: _Seconds
-) -> dict[str, Any]:
-    """Return how fast the training was, counting the epochs that this attempt trained."""
-    num_epochs = len(history.epoch) - checkpoints.restored_epochs
-    return {
-        "examples": num_examples,
-        "resumed_after_epochs": checkpoints.restored_epochs,
-        "resumed_after_steps": checkpoints.restored.steps if checkpoints.restored else 0,
-        "examples_per_second": round(num_examples * num_epochs / seconds.by_part["fit"], 1),
-        "seconds": {part: round(value, 2) for part, value in seconds.by_part.items()},
-    }
-
-
 def _fit_baseline(
     examples: datasets.Examples,
     evaluation: tf.data.Dataset,
     head: Head,
     spec: datasets.ExampleSpec,
     settings: TrainSettings,
-    seconds: _Seconds,
+    seconds: report.Seconds,
 ) -> dict[str, Any]:
     """Fit the simple baseline; return its part of the report."""
     with seconds.of("baseline"):
@@ -227,14 +192,6 @@ def _model_uri(serving_model_dir: str) -> str:
     return os.path.dirname(serving_model_dir.rstrip("/"))
 
 
-def _course(history: tf.keras.callbacks.History) -> dict[str, Any]:
-    return {
-        "epochs": len(history.epoch),
-        "loss": [float(value) for value in history.history["loss"]],
-        "eval_loss": [float(value) for value in history.history["val_loss"]],
-    }
-
-
 def evaluate(
     predict: Callable[[dict[str, np.ndarray]], np.ndarray], evaluation: tf.data.Dataset, settings: TrainSettings
 ) -> dict[str, float]:
@@ -242,19 +199,6 @@ def evaluate(
     batches = [(label, predict(features)) for features, label in evaluation.as_numpy_iterator()]
     labels, scores = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return metrics.evaluate(settings.label.kind, settings.metrics, labels, scores)
-
-
-class _Seconds:
-    """Where the time goes: seconds by part."""
-
-    def __init__(self) -> None:
-        self.by_part: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def of(self, part: str) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self.by_part[part] = time.monotonic() - began
 
 
 def files_of(patterns: Sequence[str]) -> list[str]:
