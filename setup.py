@@ -23,6 +23,9 @@ setup(
         f"tensorflow==2.21.0; {TFX_1_21}",
         f"tf-keras==2.16.0; {TFX_1_16}",
         f"tf-keras==2.21.0; {TFX_1_21}",
+        # What took the place of tf.lite, which TensorFlow 2.21 has as deprecated: the interpreter, and a quantizer.
+        f"ai-edge-litert; {TFX_1_21}",
+        f"litert-quantizer; {TFX_1_21}",
         # TensorFlow 2.21 no longer depends on tensorboard, which the training callbacks use.
         "tensorboard",
         "tensorflow-transform",

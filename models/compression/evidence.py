@@ -179,7 +179,9 @@ def check_quantized(
         left = [weight for weight in left if weight.name in quantized]
     if left:
         names = ", ".join(f"{weight.name or 'unnamed'} ({weight.size:,})" for weight in left)
-        raise ValueError(f"{kind} left kernels in float32: {names}.")
+        tables = " LiteRT's quantizer leaves tables of embeddings alone; use int8, or `quantizer: converter`."
+        by_litert = conversion.step is not None and conversion.step.quantizer == "litert" and kind == "dynamic"
+        raise ValueError(f"{kind} left kernels in float32: {names}.{tables if by_litert else ''}")
 
 
 def check_kept(evidence: Evidence, notes: Mapping[str, Any]) -> None:

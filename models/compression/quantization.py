@@ -10,6 +10,8 @@ import numpy as np
 import pydantic
 import tensorflow as tf
 
+from models.compression import litert
+
 QuantizationKind = Literal["float16", "dynamic", "int8", "int16x8"]
 CALIBRATED = ("int8", "int16x8")
 
@@ -25,6 +27,11 @@ class Quantize(pydantic.BaseModel):
     io: Literal["float", "integer"] = pydantic.Field("float", description="Type of the inputs and outputs of int8, int16x8.")
     sparse: bool = pydantic.Field(False, description="Encode zeros, so that a pruned model is smaller in raw bytes too.")
 
+    quantizer: Literal["converter", "litert"] = pydantic.Field(
+        "converter",
+        description="TensorFlow's converter, or LiteRT's own quantizer: with TFX 1.21 only, no float16, nothing sparse.",
+    )
+
     @pydantic.model_validator(mode="after")
     def _integer_io(self) -> Quantize:
         if self.io == "integer" and self.kind not in CALIBRATED:
@@ -35,6 +42,13 @@ class Quantize(pydantic.BaseModel):
     def _sparse(self) -> Quantize:
         if self.sparse and self.kind == "float16":
             raise ValueError("`sparse: true` does not go with float16: the interpreter crashes on it. Use dynamic or int8.")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _by_litert(self) -> Quantize:
+        if self.quantizer == "litert" and (self.sparse or self.kind == "float16"):
+            what = "`sparse: true`" if self.sparse else "float16"
+            raise ValueError(f"`quantizer: litert` does not go with {what}. Use `quantizer: converter`.")
         return self
 
 
@@ -74,11 +88,15 @@ def convert(saved_model: str, conversion: Conversion, representative: Mapping[st
       The flatbuffer.
 
     Raises:
-      ValueError: no representative examples where some are needed.
+      ValueError: no representative examples where some are needed, or the quantizer that is asked for is not installed.
     """
+    step = conversion.step
+    if step and step.quantizer == "litert":
+        plain = convert(saved_model, Conversion(), {})
+        examples = one_by_one(representative) if step.kind in CALIBRATED else iter(())
+        return litert.quantize(plain, step, conversion.per_channel, examples)
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    step = conversion.step
     if step or conversion.trained:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if not conversion.per_channel:

@@ -78,6 +78,11 @@ class Recipe(pydantic.BaseModel):
     @classmethod
     def _in_order(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         check_order([step.kind for step in steps])
+        aware = any(step.kind == "quantize_aware" for step in steps)
+        if aware and isinstance(steps[-1], Quantize) and steps[-1].quantizer == "litert":
+            raise ValueError(
+                "'quantize_aware' puts ranges into the model that only the converter reads: no `quantizer: litert`."
+            )
         return steps
 
     @pydantic.model_validator(mode="after")
@@ -119,7 +124,9 @@ def _step(step: Any) -> Any:
 
 
 def _kind(step: Any) -> str:
-    return str(step.get("kind", "") if isinstance(step, dict) else getattr(step, "kind", ""))
+    """Return what a step is called in the name of a recipe."""
+    kind, by = (step.get(key, "") if isinstance(step, dict) else getattr(step, key, "") for key in ("kind", "quantizer"))
+    return f"{kind}-{by}" if by == "litert" else str(kind)
 
 
 def check_order(kinds: Sequence[str]) -> None:

@@ -78,7 +78,8 @@ def test_quantized_variants_are_smaller(contents, current: bool):
     assert sizes["dynamic"] < 0.45 * sizes["float32"]
     # 0.38 by TensorFlow 2.16; 0.47 by 2.21, whose converter keeps more beside the weights.
     assert sizes["int8"] < (0.48 if current else 0.45) * sizes["float32"]
-    assert sizes["int8"] < sizes["int16x8"] < sizes["float16"]
+    assert max(sizes["int8"], sizes["int16x8"]) < sizes["float16"]
+    assert current or sizes["int8"] < sizes["int16x8"]
 
 
 @pytest.mark.parametrize(("kind", "dtype", "tolerance"), [("int8", "int8", 0.1), ("int16x8", "int16", 0.03)])
@@ -97,6 +98,10 @@ def test_sparse_encoding_of_a_pruned_model_is_smaller_and_says_the_same(
     dense, sparse = (to_tflite(pruned, conversion(kind, sparse=flag), representative) for flag in (False, True))
     assert len(sparse) < len(dense) - (500 if current else 1000)  # 1,720 bytes less by TensorFlow 2.16, 640 by 2.21
     assert examine(sparse).operators["DENSIFY"] == 2
+    if current:  # XNNPACK of that generation cannot prepare layers whose kernels DENSIFY gives
+        with pytest.raises(ValueError, match="refuses the model: failed to delegate FULLY_CONNECTED"):
+            EdgeModel(sparse)
+        return
     np.testing.assert_array_equal(EdgeModel(sparse).predict(binary.inputs), EdgeModel(dense).predict(binary.inputs))
 
 
