@@ -20,6 +20,20 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = Path(__file__).with_name("recipes.yaml")
 Variant = Mapping[str, Any]
+# Of the recipes, those that calibrate: what LiteRT's quantizer can do as well.
+_CALIBRATED = (("int8",), ("int16x8",), ("prune", "int8"), ("cluster", "int8"), ("distill", "int8"))
+
+
+def recipes() -> list[Any]:
+    """Return what is measured: `recipes.yaml`, and where LiteRT's quantizer is, its share of that."""
+    from models.compression import litert
+
+    found: list[Any] = yaml.safe_load(RECIPES.read_text("utf-8"))
+    return [*found, *(map(_by_litert, _CALIBRATED) if litert.is_installed() else ())]
+
+
+def _by_litert(steps: Sequence[str]) -> list[Any]:
+    return [*steps[:-1], {"kind": steps[-1], "quantizer": "litert"}]
 
 
 def taxi() -> tuple[str, list[Variant]]:
@@ -27,15 +41,15 @@ def taxi() -> tuple[str, list[Variant]]:
     from pipeline.local.run import RunOptions, run
 
     root = ROOT / "runs" / "benchmark-compression"
-    recipes = json.dumps([*yaml.safe_load(RECIPES.read_text("utf-8")), "pack", "raw"])
-    run(RunOptions(ROOT / "configs" / "taxi.yaml", root, [f"compression.recipes={recipes}"], fresh=True))
+    asked = json.dumps([*recipes(), "pack", "raw"])
+    run(RunOptions(ROOT / "configs" / "taxi.yaml", root, [f"compression.recipes={asked}"], fresh=True))
     summary = json.loads((root / "runs" / "latest" / "summary.json").read_text("utf-8"))
     if summary["edge"] is None:
         raise SystemExit(f"The taxi run has made no edge model: {summary['status']}. See {root}/runs/latest/log.txt.")
     return "auc", summary["edge"]["variants"]
 
 
-def digits(recipes: Sequence[Any] | None = None) -> tuple[str, list[Variant]]:
+def digits(chosen: Sequence[Any] | None = None) -> tuple[str, list[Variant]]:
     """Train the small convolutional network and compress it with all recipes, or with some."""
     from benchmarks import digits as task
     from models import serving, training
@@ -51,7 +65,7 @@ def digits(recipes: Sequence[Any] | None = None) -> tuple[str, list[Variant]]:
     )
     head, features = Head("multiclass", 10), (EncodedFeature(task.INPUT, task.INPUT, 64),)
     config = CompressionConfig.model_validate(
-        {"recipes": recipes or yaml.safe_load(RECIPES.read_text("utf-8")), "gates": {"metric": "accuracy", "max_loss": 0.005}}
+        {"recipes": chosen or recipes(), "gates": {"metric": "accuracy", "max_loss": 0.005}}
     )
     with tempfile.TemporaryDirectory() as folder:
         x, y, eval_x, eval_y = task.arrays()
