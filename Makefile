@@ -17,9 +17,14 @@ QUICK_SET := --set fit.epochs=1 --set 'gates=[{kind: bound, metric: auc, bound: 
 OVERRIDES = $(foreach each,$(SET),--set '$(each)') $(if $(QUICK),$(QUICK_SET))
 # What the code computes: all modules and the libraries' versions.
 SOURCE_TAG := $(PY) -c "from pipeline.code_digest import project_digest as d; print('source-' + d().removeprefix('sha256:')[:12])"
+# The image is of the generation that compiles its jobs; where none can be installed, only docker is there.
+IMAGE_GENERATION = $(or $(TFX_GENERATION),$(filter-out none,$(GENERATION)),1.21)
 # A release names the image by digest: it takes the place of the one in the runtime file.
 WITH_IMAGE = $(if $(IMAGE),build/runtime.yaml,$(1))
 SET_IMAGE = $(if $(IMAGE),bash tools/set_image.sh $(1) '$(IMAGE)' build/runtime.yaml,mkdir -p build)
+
+# Files of tests run side by side: most of a pipeline run waits for imports of one thread.
+WORKERS ?= 2
 
 .PHONY: help run test bench lint setup lock clean image image-tag push compile compile-check rehearse submit publish-job terraform test-current
 .DEFAULT_GOAL := help
@@ -30,8 +35,8 @@ help: ## show the targets
 run: $(READY) ## run the Chicago Taxi pipeline on this machine
 	@$(PY) runner_local.py run --config configs/taxi.yaml
 
-test: $(READY) ## run the whole test suite, a real pipeline run included
-	@$(PY) -m pytest
+test: $(READY) ## run the whole test suite, real pipeline runs included: ONLY="tests/models" for a part, WORKERS (2) at a time
+	@$(PY) -m pytest $(if $(filter-out 1,$(WORKERS)),--numprocesses $(WORKERS) --dist loadfile) $(ONLY)
 
 bench: $(READY) ## this pipeline beside the TFX taxi template; BENCH="--large" for 1.5 million rows
 	@$(PY) -m benchmarks.pipeline $(BENCH)
@@ -43,10 +48,10 @@ lint: $(READY) ## ruff, mypy, import-linter
 	@.venv/bin/lint-imports
 
 image: $(if $(TAG),,$(READY)) ## build the production container: IMAGE=registry/name [ACCELERATOR=gpu]
-	@bash tools/image.sh build '$(IMAGE)' "$(or $(TAG),$$($(SOURCE_TAG)))" '$(ACCELERATOR)'
+	@bash tools/image.sh build '$(IMAGE)' "$(or $(TAG),$$($(SOURCE_TAG)))" '$(ACCELERATOR)' $(IMAGE_GENERATION)
 
 push: $(if $(TAG),,$(READY)) ## push it, and print its digest: IMAGE=registry/name
-	@bash tools/image.sh push '$(IMAGE)' "$(or $(TAG),$$($(SOURCE_TAG)))" '$(ACCELERATOR)'
+	@bash tools/image.sh push '$(IMAGE)' "$(or $(TAG),$$($(SOURCE_TAG)))" '$(ACCELERATOR)' $(IMAGE_GENERATION)
 
 image-tag: $(READY) ## print the tag of this source code
 	@$(SOURCE_TAG)
@@ -90,16 +95,19 @@ RESOLVE := .tools/bin/uv pip compile --generate-hashes --no-header --no-emit-ind
 FOR_1_16 := --python-version 3.10 --python-platform x86_64-manylinux_2_28
 # For Linux and macOS in one file.
 FOR_1_21 := --python-version 3.11 --universal
-# Names in the lock file, which the GPU's does not repeat.
-LOCKED = $(shell sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements/tfx-1.16.txt)
+GPU_1_16 := $(FOR_1_16)
+GPU_1_21 := --python-version 3.11 --python-platform x86_64-manylinux_2_39
+# Names in a lock file, which the GPU's does not repeat; and TensorFlow with what it names for CUDA.
+LOCKED = $(shell sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements/tfx-$*.txt)
+WITH_CUDA = sed -nE 's/^tensorflow(==[0-9.]+) .*/tensorflow[and-cuda]\1/p' requirements/tfx-$*.txt
 
 lock: $(READY) ## resolve the dependencies of setup.py anew into the lock files
 	@$(RESOLVE) $(FOR_1_16) setup.py --extra dev --overrides requirements/overrides.txt -o requirements/tfx-1.16.txt
 	@$(RESOLVE) $(FOR_1_21) setup.py --extra dev --overrides requirements/overrides.txt -o requirements/tfx-1.21.txt
-	@$(MAKE) -s requirements/gpu.txt
+	@$(MAKE) -s requirements/gpu-1.16.txt requirements/gpu-1.21.txt
 
-requirements/gpu.txt: requirements/tfx-1.16.txt requirements/gpu.in
-	@$(RESOLVE) $(FOR_1_16) requirements/gpu.in -c requirements/tfx-1.16.txt $(LOCKED) -o $@
+requirements/gpu-%.txt: requirements/tfx-%.txt
+	@$(WITH_CUDA) | $(RESOLVE) $(GPU_$(subst .,_,$*)) - -c requirements/tfx-$*.txt $(LOCKED) -o $@
 
 test-current: ## the whole suite and `make run` on TFX 1.21 in a Debian 13 folder, as root: ONLY="tests/pipeline" for a part
 	@bash tools/test_current.sh $(ONLY)

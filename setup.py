@@ -55,6 +55,7 @@ setup(
     extras_require={
         "dev": [
             "pytest>=8",
+            "pytest-xdist",
             "ruff",
             "mypy",
             "import-linter>=2",

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds or pushes the production image: image.sh build|push IMAGE TAG ACCELERATOR. IMAGE is a registry's name without a tag.
+# Builds or pushes the production image: image.sh build|push IMAGE TAG ACCELERATOR GENERATION. IMAGE is a registry's name without a tag.
 # `push` ends with the reference by digest on standard output, alone, so that scripts can take it from there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-action=$1 image=$2 tag=$3 accelerator=$4
+action=$1 image=$2 tag=$3 accelerator=$4 generation=$5
 
 fail() { echo "$*" >&2; exit 2; }
 
@@ -19,10 +19,19 @@ case "$action" in
   build)
     revision=$(git rev-parse HEAD 2>/dev/null || echo "${REVISION:-}")
     [ -z "$(git status --porcelain 2>/dev/null)" ] || revision=$revision-dirty
-    DOCKER_BUILDKIT=1 docker build --pull --tag "$image:$tag" \
+    # The Dockerfile's own values are those of 1.21.
+    bases=()
+    if [ "$generation" = 1.16 ]; then
+      beam=$(sed -nE 's/^apache-beam==([0-9.]+).*/\1/p' requirements/tfx-1.16.txt)
+      for base in TFX_GENERATION=1.16 PYTHON_VERSION=3.10 PYTHON_IMAGE=python:3.10-slim-bookworm BUILDER_IMAGE=python:3.10-bookworm \
+          BEAM_IMAGE="apache/beam_python3.10_sdk:$beam"; do
+        bases+=(--build-arg "$base")
+      done
+    fi
+    DOCKER_BUILDKIT=1 docker build --pull --tag "$image:$tag" "${bases[@]}" \
       --build-arg ACCELERATOR="$accelerator" --build-arg REVISION="$revision" --build-arg VERSION="$tag" \
       --build-arg SOURCE="${SOURCE:-}" . >&2
-    echo "built $image:$tag"
+    echo "built $image:$tag, TFX $generation"
     echo "push it: make push IMAGE=$image$([ "$accelerator" = cpu ] || echo " ACCELERATOR=$accelerator")"
     ;;
   push)

@@ -71,4 +71,4 @@ if [ $# -eq 0 ]; then
   inside ".venv/bin/python runner_local.py run --config configs/taxi.yaml"
 fi
 say "the tests"
-inside ".venv/bin/python -m pytest $*"
+inside ".venv/bin/python -m pytest --numprocesses ${WORKERS:-2} --dist loadfile $*"

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Installs the image's packages: install.sh ACCELERATOR PYTHON ENVIRONMENT. Runs in the folder that holds requirements/.
+# Installs the image's packages: install.sh ACCELERATOR PYTHON ENVIRONMENT GENERATION. Runs in the folder that holds requirements/.
 # The Dockerfile calls it, and tests/deploy calls it without docker. Every package is checked by hash.
 set -euo pipefail
 accelerator=$1
 python=$2
 environment=$3
+generation=$4
 
 case "$accelerator" in
   cpu | gpu) ;;
   tpu)
-    echo "ACCELERATOR=tpu cannot be built: tensorflow-tpu 2.16.2 asks for libtpu 2.16.0rc0, which is on no package index." \
-      "Use cpu or gpu; docs/ci_cd.md says what a TPU would take." >&2
+    echo "ACCELERATOR=tpu cannot be built: no tensorflow-tpu for the TensorFlow of TFX $generation can be installed from a package" \
+      "index. Use cpu or gpu; docs/ci_cd.md says what a TPU would take." >&2
     exit 2
     ;;
   *)
@@ -26,9 +27,9 @@ trap 'rm -rf "$installer"' EXIT
 uv=$installer/bin/uv
 
 "$uv" venv --quiet --python "$python" "$environment"
-locks=(-r requirements/tfx-1.16.txt)
+locks=(-r "requirements/tfx-$generation.txt")
 if [ "$accelerator" = gpu ]; then
-  locks+=(-r requirements/gpu.txt)
+  locks+=(-r "requirements/gpu-$generation.txt")
 fi
 # The lock files name everything; only linters and test tools, which they name too, stay out.
 "$uv" pip install --quiet --python "$environment/bin/python" --no-deps --require-hashes \

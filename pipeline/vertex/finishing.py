@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from pipeline.artifacts import BLESSED_FOR, TUNER
@@ -88,7 +89,7 @@ def _finish_container(
     args[args.index("--executor_class_path") + 1] = executor
     spec_at = args.index("--json_serialized_inputs_spec_args") + 1
     args[spec_at] = json.dumps(json.loads(args[spec_at]), sort_keys=True, separators=(",", ":"))
-    args += ["--timeout_seconds", str(round(3600 * runtime.timeout_hours))]
+    args += ["--timeout_seconds", str(round(3600 * runtime.timeout_hours)), "--compiled_by", f"tfx-{metadata.version('tfx')}"]
     container["command"], container["args"] = TASK_COMMAND, args
     if stage == TUNER and runtime.tuning.service == "vizier":
         args[args.index("--executor_class_path") + 1] = VIZIER_EXECUTOR

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -43,8 +44,9 @@ class VertexRuntime(pydantic.BaseModel):
     region: str = pydantic.Field(..., pattern=r"^[a-z]+-[a-z]+[0-9]+$")
     bucket: _Bucket
     image: str = pydantic.Field(..., min_length=1, description="By digest, or with a tag that is never reused.")
-    site_packages: str = pydantic.Field(
-        "/opt/venv/lib/python3.10/site-packages", description="Where the image keeps its packages."
+    site_packages: str | None = pydantic.Field(
+        None,
+        description="Where the image keeps its packages; default: where this project's image has them, by the Python in use.",
     )
     accelerators: Literal["cpu", "gpu", "tpu"] = pydantic.Field(
         "cpu", description="What the image's TensorFlow can use: the ARG of its Dockerfile. A GPU image runs on CPUs too."
@@ -167,7 +169,12 @@ class VertexRuntime(pydantic.BaseModel):
             raise ConfigError(
                 f"data.path: '{path}' lies on this machine, out of Vertex's reach. Copy it to {self.bucket} and name that."
             )
-        return resolve_package(path, self.site_packages)
+        return resolve_package(path, self.packages_folder)
+
+    @property
+    def packages_folder(self) -> str:
+        """Where the image keeps its packages."""
+        return self.site_packages or "/opt/venv/lib/python{}.{}/site-packages".format(*sys.version_info)
 
     def pipeline(self, name: str, components: Sequence[BaseNode]) -> Pipeline:
         return Pipeline(

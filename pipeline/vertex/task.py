@@ -16,6 +16,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
+from importlib import metadata
 from typing import Any, NoReturn
 
 from models.cluster import EVALUATOR, is_evaluator
@@ -35,6 +36,13 @@ def main(arguments: Sequence[str]) -> int:
     lean_imports.install()
     lean_imports.without_kfp_client()
     leave_out_helpers(os.environ)
+    if asked.compiled_by != own_tfx():
+        print(
+            f"This job was compiled by {asked.compiled_by}, and its image has {own_tfx()}: the one may not fit the other. "
+            "Compile with the generation of the image (TFX_GENERATION, docs/adr/0002), or name an image of that generation.",
+            file=sys.stderr,
+        )
+        return 2
     stage = asked.executor_class_path.rpartition(".")[2]
     try:
         _run(asked, beam_args)
@@ -47,6 +55,11 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{asked.executor_class_path} failed: {cause_of(error)}", file=sys.stderr, flush=True)
         return 1
     return 0
+
+
+def own_tfx() -> str:
+    """Return the TFX of this environment as `--compiled_by` names it."""
+    return f"tfx-{metadata.version('tfx')}"
 
 
 def leave_out_helpers(environment: MutableMapping[str, str]) -> None:
@@ -66,6 +79,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--executor_class_path", required=True, help="Class of the executor: module.Class.")
     parser.add_argument("--json_serialized_invocation_args", required=True, help="ExecutorInput as JSON.")
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}", help="ComponentInputsSpec as JSON.")
+    parser.add_argument("--compiled_by", default=own_tfx(), help="What compiled the job, such as tfx-1.21.0: must be here.")
     parser.add_argument("--timeout_seconds", type=int, default=0, help="End the stage after so long; 0: never.")
     return parser.parse_known_args(list(arguments))
 

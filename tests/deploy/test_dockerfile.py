@@ -83,18 +83,20 @@ def test_every_module_of_the_project_is_in_the_image(image, tracked):
 
 
 def test_packages_are_where_the_runtime_file_expects_them(image):
-    expected = VertexRuntime.model_fields["site_packages"].default
-    environment = expected.partition("/lib/")[0]
+    runtime = VertexRuntime.model_construct(site_packages=None)
+    environment, _, rest = runtime.packages_folder.partition("/lib/")
+    assert rest == f"python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     assert any(rest.split()[-1] == environment for rest in image[-1].all("COPY"))
-    assert any(rest.endswith(f"python3.10 {environment}") for rest in image[-2].all("RUN"))
+    installing = f'"/usr/local/bin/python${{PYTHON_VERSION}}" {environment} "${{TFX_GENERATION}}"'
+    assert any(rest.endswith(installing) for rest in image[-2].all("RUN"))
 
 
 def test_beams_boot_program_is_of_the_locked_version(image, repository):
-    version = re.search(r"^apache-beam==(\S+)", (repository / "requirements/tfx-1.16.txt").read_text(), re.M)[1]
-    assert image[0].base == f"apache/beam_python3.10_sdk:{version}"
+    version = re.search(r"^apache-beam==(\S+)", (repository / "requirements/tfx-1.21.txt").read_text(), re.M)[1]
+    assert image[0].base == f"apache/beam_python3.11_sdk:{version}"
 
 
-@pytest.mark.parametrize("lock", ["tfx-1.16.txt", "tfx-1.21.txt", "gpu.txt", "uv.txt"])
+@pytest.mark.parametrize("lock", ["tfx-1.16.txt", "tfx-1.21.txt", "gpu-1.16.txt", "gpu-1.21.txt", "uv.txt"])
 def test_lock_files_pin_and_hash_every_package_and_name_no_index(lock, repository):
     text = (repository / "requirements" / lock).read_text("utf-8")
     entries = re.split(r"\n(?=\S)", text.strip())
@@ -104,10 +106,11 @@ def test_lock_files_pin_and_hash_every_package_and_name_no_index(lock, repositor
     assert "://" not in text
 
 
-def test_gpu_lock_adds_cuda_and_repeats_nothing(repository):
+@pytest.mark.parametrize("generation", ["1.16", "1.21"])
+def test_gpu_lock_adds_cuda_and_repeats_nothing(repository, generation):
     names = [
         set(re.findall(r"^([a-z0-9._-]+)==", (repository / "requirements" / lock).read_text("utf-8"), re.M))
-        for lock in ("tfx-1.16.txt", "gpu.txt")
+        for lock in (f"tfx-{generation}.txt", f"gpu-{generation}.txt")
     ]
     assert {"nvidia-cudnn-cu12", "nvidia-cuda-nvcc-cu12", "nvidia-nccl-cu12"} <= names[1]
     assert names[0] & names[1] == set()

@@ -16,11 +16,13 @@ from pipeline.code_digest import project_digest
 
 
 @pytest.fixture(scope="module", name="image")
-def _image(repository, tmp_path_factory):
+def _image(repository, tmp_path_factory, current):
     """A folder with `venv` and `app`, as the last stage of the Dockerfile lays them out."""
     root = tmp_path_factory.mktemp("image")
     shutil.copytree(repository / "requirements", root / "build/requirements")
-    install = ["bash", repository / "deploy/container/install.sh", "cpu", os.path.realpath(sys.executable), root / "venv"]
+    generation = "1.21" if current else "1.16"
+    script, python = repository / "deploy/container/install.sh", os.path.realpath(sys.executable)
+    install = ["bash", script, "cpu", python, root / "venv", generation]
     subprocess.run(install, cwd=root / "build", env=_outside(os.environ), check=True)
     for source, target in copied(stages(repository / "Dockerfile")[-1]):
         if not target.startswith("/"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,30 +33,39 @@ def _docker(tmp_path):
     return {"PATH": f"{program.parent}:{os.environ['PATH']}", "DOCKER_LOG": str(tmp_path / "log")}
 
 
-def test_build_tags_by_source_and_says_how_to_push(repository, docker):
-    done = bash(repository / "tools/image.sh", "build", "host:5000/name", "source-0123456789ab", "gpu", **docker)
+@pytest.mark.parametrize(("generation", "base"), [("1.21", None), ("1.16", "python:3.10-bookworm")])
+def test_build_tags_by_source_and_says_how_to_push(repository, docker, generation, base):
+    done = bash(repository / "tools/image.sh", "build", "host:5000/name", "source-0123456789ab", "gpu", generation, **docker)
     assert done.returncode == 0, done.stderr
     (build,) = [line for line in Path(docker["DOCKER_LOG"]).read_text().splitlines() if line.startswith("build ")]
     assert "--tag host:5000/name:source-0123456789ab-gpu" in build
     assert "--build-arg ACCELERATOR=gpu" in build
+    # The Dockerfile's own values are 1.21's.
+    given = dict(each.split("=", 1) for each in re.findall(r"--build-arg (\S+=\S+)", build))
+    assert given.get("BUILDER_IMAGE") == base
+    if base:
+        locked = re.search(r"^apache-beam==(\S+)", (repository / "requirements/tfx-1.16.txt").read_text(), re.M)[1]
+        assert given["BEAM_IMAGE"] == f"apache/beam_python3.10_sdk:{locked}"
+        assert (given["PYTHON_IMAGE"], given["PYTHON_VERSION"]) == ("python:3.10-slim-bookworm", "3.10")
+        assert given["TFX_GENERATION"] == "1.16"
     assert done.stdout.splitlines()[-1] == "push it: make push IMAGE=host:5000/name ACCELERATOR=gpu"
 
 
 def test_push_prints_the_digest_and_nothing_else(repository, docker):
-    done = bash(repository / "tools/image.sh", "push", "registry/name", "source-0123456789ab", "cpu", **docker)
+    done = bash(repository / "tools/image.sh", "push", "registry/name", "source-0123456789ab", "cpu", "1.21", **docker)
     assert (done.returncode, done.stdout) == (0, f"registry/name@{DIGEST}\n")
     assert "push registry/name:source-0123456789ab" in Path(docker["DOCKER_LOG"]).read_text().splitlines()
 
 
 def test_push_without_a_digest_fails(repository, docker):
-    done = bash(repository / "tools/image.sh", "push", "registry/another", "tag", "cpu", **docker)
+    done = bash(repository / "tools/image.sh", "push", "registry/another", "tag", "cpu", "1.21", **docker)
     assert done.returncode == 2
     assert done.stderr.strip() == "docker knows no digest of registry/another:tag after the push."
 
 
 @pytest.mark.parametrize("name", ["", "registry/name:v1", f"registry/name@{DIGEST}"])
 def test_an_image_that_is_not_a_plain_name_is_refused(name, repository, docker):
-    done = bash(repository / "tools/image.sh", "build", name, "tag", "cpu", **docker)
+    done = bash(repository / "tools/image.sh", "build", name, "tag", "cpu", "1.21", **docker)
     assert done.returncode == 2
     assert f"IMAGE is '{name}'. Expected a name without tag or digest, such as IMAGE=" in done.stderr
 
@@ -63,7 +73,7 @@ def test_an_image_that_is_not_a_plain_name_is_refused(name, repository, docker):
 def test_without_docker_there_is_one_sentence(repository, tmp_path):
     for program in ("bash", "dirname"):
         (tmp_path / program).symlink_to(f"/bin/{program}" if Path(f"/bin/{program}").exists() else f"/usr/bin/{program}")
-    done = bash(repository / "tools/image.sh", "build", "registry/name", "tag", "cpu", PATH=str(tmp_path))
+    done = bash(repository / "tools/image.sh", "build", "registry/name", "tag", "cpu", "1.21", PATH=str(tmp_path))
     assert done.returncode == 2
     assert done.stderr == (
         "docker is not installed. Install Docker Engine with buildx, or let Cloud Build do it: docs/ci_cd.md.\n"
@@ -73,12 +83,12 @@ def test_without_docker_there_is_one_sentence(repository, tmp_path):
 @pytest.mark.parametrize(
     ("accelerator", "sentence"),
     [
-        ("tpu", "ACCELERATOR=tpu cannot be built: tensorflow-tpu 2.16.2 asks for libtpu 2.16.0rc0"),
+        ("tpu", "ACCELERATOR=tpu cannot be built: no tensorflow-tpu for the TensorFlow of TFX 1.21 can be installed"),
         ("cuda", "ACCELERATOR is 'cuda'. Expected cpu or gpu."),
     ],
 )
 def test_what_cannot_be_built_is_refused_before_anything_is_installed(accelerator, sentence, repository, tmp_path):
-    done = bash(repository / "deploy/container/install.sh", accelerator, sys.executable, str(tmp_path / "venv"))
+    done = bash(repository / "deploy/container/install.sh", accelerator, sys.executable, str(tmp_path / "venv"), "1.21")
     assert done.returncode == 2
     assert done.stderr.startswith(sentence)
     assert list(tmp_path.iterdir()) == []

@@ -150,7 +150,7 @@ class _Rehearsal:
         with service_here(job, runtime.location, commands, folder / TASKS_FOLDER, scratch) as endpoint:
             if endpoint and staging.ENDPOINT not in self._options.environment:
                 commands.environment[staging.ENDPOINT] = endpoint
-            staged = staging.stage(job, root, runtime.site_packages)
+            staged = staging.stage(job, root, runtime.packages_folder)
             for text in staged.told:
                 screen.say(text, "yellow")
             make_newest(root, summary["run_id"])

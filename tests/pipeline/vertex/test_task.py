@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,16 @@ def test_stage_that_hangs_is_ended_and_says_where_it_was(run: Any) -> None:
     assert done.returncode == 1
     assert "in Do" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("Ended: it ran for more than ")
+
+
+def test_job_that_another_tfx_compiled_is_refused_before_anything_is_imported(run: Any) -> None:
+    own = f"tfx-{metadata.version('tfx')}"
+    output, done = run("Works", "--compiled_by", "tfx-1.4.0")
+    assert (output, done.returncode) == (None, 2)
+    assert done.stderr.startswith(f"This job was compiled by tfx-1.4.0, and its image has {own}")
+    output, done = run("Works", "--compiled_by", own)
+    assert done.returncode == 0, done.stderr
+    assert output
 
 
 def test_only_the_chief_writes_down_what_came_out(run: Any) -> None:
