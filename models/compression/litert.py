@@ -31,7 +31,7 @@ def quantize(content: bytes, step: Quantize, per_channel: bool, examples: Iterat
     Args:
       content: with one signature and builtin operators.
       step: dynamic, int8 or int16x8.
-      per_channel: a scale per output channel, else one per kernel.
+      per_channel: a scale per output channel of convolutions, else one per kernel, as of dense layers.
       examples: batches of one {name: (1, width)} that calibrate int8 and int16x8.
 
     Returns:
@@ -62,7 +62,8 @@ def _recipe(step: Quantize, per_channel: bool) -> Any:
     if step.kind == "dynamic":
         recipe.add_dynamic_config(".*", operation.ALL_SUPPORTED, num_bits=8, granularity=each)
         return recipe
-    recipe.add_static_config(".*", operation.ALL_SUPPORTED, _BITS[step.kind], weight_num_bits=8, weight_granularity=each)
+    for what, scales in ((operation.ALL_SUPPORTED, each), (operation.FULLY_CONNECTED, granularity.TENSORWISE)):
+        recipe.add_static_config(".*", what, _BITS[step.kind], weight_num_bits=8, weight_granularity=scales)
     if step.io == "float":
         for edge in (operation.INPUT, operation.OUTPUT):
             recipe.add_quantization_config(".*", edge, algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pydantic
 import pytest
-from small_models import Task, to_tflite
+import tf_keras as keras
+from small_models import Task, from_image, to_tflite
+from tensorflow.lite.tools import flatbuffer_utils
 
 from models import metrics
 from models.compression import litert
@@ -15,6 +17,7 @@ from models.compression.evidence import check_quantized, examine
 from models.compression.quantization import Conversion, Quantize
 from models.compression.recipes import Recipe
 from models.compression.tflite import EdgeModel
+from models.heads import Head
 
 TOLERANCE = {"int8": 0.1, "int16x8": 0.03}  # the converter's, in test_quantization
 installed = pytest.mark.skipif(not litert.is_installed(), reason="litert-quantizer comes with TFX 1.21's generation.")
@@ -66,10 +69,18 @@ def test_tables_that_dynamic_leaves_in_float_are_told(binary: Task):
 
 
 @installed
-def test_one_scale_a_kernel_keeps_clusters(binary: Task, representative):
+def test_dense_kernels_have_one_scale_and_convolutions_one_a_channel_unless_clustered():
+    def layers(x: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.layers.Dense(24, "relu")(keras.layers.Flatten()(keras.layers.Conv2D(8, 3, activation="relu")(x)))
+
+    model = from_image(Head("binary", 2), (8, 8, 1), layers)
+    images = {"image_xf": np.random.default_rng(1).random((50, 8, 8, 1)).astype(np.float32)}
     step = Quantize(kind="int8", quantizer="litert")
-    contents = [to_tflite(binary.model, Conversion(step, per_channel=flag), representative) for flag in (True, False)]
-    assert len(contents[1]) < len(contents[0])  # 32 scales a layer, or one
+    for quantized, per_channel in ((step, True), (step, False), (Quantize(kind="int8"), True)):
+        content = to_tflite(model, Conversion(quantized, per_channel=per_channel), images)
+        (graph,) = flatbuffer_utils.convert_bytearray_to_object(bytearray(content)).subgraphs
+        scales = {len(x.shape): len(x.quantization.scale) for x in graph.tensors if tuple(x.shape) in ((8, 3, 3, 1), (24, 288))}
+        assert scales == {4: 8 if per_channel else 1, 2: 1}
 
 
 @installed
