@@ -109,7 +109,7 @@ lock: $(READY) ## resolve the dependencies of setup.py anew into the lock files
 requirements/gpu-%.txt: requirements/tfx-%.txt
 	@$(WITH_CUDA) | $(RESOLVE) $(GPU_$(subst .,_,$*)) - -c requirements/tfx-$*.txt $(LOCKED) -o $@
 
-test-current: ## the whole suite and `make run` on TFX 1.21 in a Debian 13 folder, as root: ONLY="tests/pipeline" for a part
+test-current: $(READY) ## the whole suite and `make run` on TFX 1.21 in a Debian 13 folder, as root: ONLY="tests/pipeline" for a part
 	@bash tools/test_current.sh $(ONLY)
 
 clean: ## remove what set-up and runs made

@@ -12,6 +12,7 @@ import tensorflow_transform as tft
 import tf_keras as keras
 from tensorflow_transform.saved import saved_transform_io_v2
 
+from models.generations import make_readable
 from preprocessing.description import column_type
 
 RawSpec = Mapping[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
@@ -141,6 +142,7 @@ def save_keras(model: keras.Model, path: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         local = os.path.join(folder, "model.keras")
         model.save(local)
+        make_readable(local)
         tf.io.gfile.copy(local, path, overwrite=True)
 
 

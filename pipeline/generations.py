@@ -1,4 +1,7 @@
-"""What the two generations of TFX (docs/adr/0002) want done differently, in one place. Each says why, and when it can go."""
+"""What the two generations of TFX (docs/adr/0002) want done differently, but with models: that is in models/generations.py.
+
+Each says why, and when it can go.
+"""
 
 from __future__ import annotations
 

@@ -56,10 +56,9 @@ bash tools/get_uv.sh
 # A uv alone: its environment is of this machine.
 mkdir -p "$root/usr/local/bin" && cp -L .tools/bin/uv "$root/usr/local/bin/uv"
 
-inside() {
-  chroot "$root" env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/var/lib/tester UV_CACHE_DIR=/var/cache/uv LANG=C.UTF-8 PYTHON="$python" PYTHONUNBUFFERED=1 \
-    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt UV_HTTP_TIMEOUT=300 bash -c "cd /src/project && $1"
-}
+environment=(PATH=/usr/local/bin:/usr/bin:/bin HOME=/var/lib/tester UV_CACHE_DIR=/var/cache/uv LANG=C.UTF-8 PYTHON="$python" \
+  PYTHONUNBUFFERED=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt UV_HTTP_TIMEOUT=300)
+inside() { chroot "$root" env -i "${environment[@]}" bash -c "cd /src/project && $1"; }
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 [ "$version" = 3.11 ] || skip "found Python $version, expected 3.11."
 say "installing"
@@ -69,6 +68,15 @@ uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation 
 if [ $# -eq 0 ]; then
   say "make run"
   inside ".venv/bin/python runner_local.py run --config configs/taxi.yaml"
+fi
+if [ $# -eq 0 ]; then
+  say "models of each generation in the other one"
+  shared=$(mktemp -d)
+  bind "$shared" "$shared"
+  printf '#!/bin/bash\nexec chroot %q env -i %s bash -c '\''cd /src/project && exec .venv/bin/python "$@"'\'' python "$@"\n' \
+    "$root" "${environment[*]@Q} PYTHONPATH=." >"$shared/python"
+  chmod +x "$shared/python"
+  OTHER_PYTHON=$shared/python .venv/bin/python -m pytest --basetemp "$shared/tests" tests/e2e/test_other_generation.py
 fi
 say "the tests"
 inside ".venv/bin/python -m pytest --numprocesses ${WORKERS:-2} --dist loadfile $*"
