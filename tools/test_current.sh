@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the current generation of TFX on an older Linux: in a folder with Debian 13 (debootstrap), as root. What it downloads
 # stays in $CURRENT_ROOT (default: build/current) for the next time; $DEBIAN_MIRROR takes the place of debootstrap's own default.
-# Arguments: tests to run; default: all, and `make run`.
+# Arguments: tests to run; default: all, `make run`, and each generation with the other's models. ROUNDS=3: times of both instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$(realpath -m "${CURRENT_ROOT:-build/current}")
@@ -50,6 +50,7 @@ mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev" && mounted=("$
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 [ -f /etc/ssl/certs/ca-certificates.crt ] && cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 mkdir -p "$root/src/project"
+find "$root/src/project" -mindepth 1 -maxdepth 1 ! -name .venv ! -name .tools -exec rm -rf {} +
 git ls-files -z | tar --null --files-from=- --create | tar --extract --directory="$root/src/project"
 mkdir -p "$root/src/project/.tools" "$root/var/lib/tester"
 bash tools/get_uv.sh
@@ -62,21 +63,26 @@ inside() { chroot "$root" env -i "${environment[@]}" bash -c "cd /src/project &&
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 [ "$version" = 3.11 ] || skip "found Python $version, expected 3.11."
 say "installing"
-inside "[ -x .venv/bin/python ] || uv venv --quiet --python $python .venv
+inside "git init --quiet . && git add --all && git -c user.name=tests -c user.email=tests@localhost commit --quiet --message project
+[ -x .venv/bin/python ] || uv venv --quiet --python $python .venv
 uv pip sync --quiet --require-hashes --python .venv/bin/python requirements/tfx-1.21.txt
 uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable ."
+shared=$(mktemp -d)
+bind "$shared" "$shared"
+printf '#!/bin/bash\nexec chroot %q env -i %s bash -c '\''cd /src/project && exec .venv/bin/python "$@"'\'' python "$@"\n' \
+  "$root" "${environment[*]@Q} PYTHONPATH=." >"$shared/python"
+chmod +x "$shared/python"
+export OTHER_PYTHON=$shared/python SHARED_FOLDER=$shared
+if [ -n "${ROUNDS:-}" ]; then
+  say "both generations, by turns"
+  .venv/bin/python -m benchmarks.generations --rounds "$ROUNDS"
+  exit
+fi
 if [ $# -eq 0 ]; then
   say "make run"
   inside ".venv/bin/python runner_local.py run --config configs/taxi.yaml"
-fi
-if [ $# -eq 0 ]; then
   say "models of each generation in the other one"
-  shared=$(mktemp -d)
-  bind "$shared" "$shared"
-  printf '#!/bin/bash\nexec chroot %q env -i %s bash -c '\''cd /src/project && exec .venv/bin/python "$@"'\'' python "$@"\n' \
-    "$root" "${environment[*]@Q} PYTHONPATH=." >"$shared/python"
-  chmod +x "$shared/python"
-  OTHER_PYTHON=$shared/python .venv/bin/python -m pytest --basetemp "$shared/tests" tests/e2e/test_other_generation.py
+  .venv/bin/python -m pytest --basetemp "$shared/tests" tests/e2e/test_other_generation.py
 fi
 say "the tests"
 inside ".venv/bin/python -m pytest --numprocesses ${WORKERS:-2} --dist loadfile $*"
