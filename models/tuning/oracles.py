@@ -7,7 +7,9 @@ the same again. KerasTuner's own files do not hold what grid search and the brac
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -92,14 +94,17 @@ class Asked:
         self._oracle.end_trial(trial)
 
     def tell_own(self, values: Values, score: float) -> None:
-        """Say how the config's own values did, which no oracle proposed; nothing where the space does not hold them."""
-        if not holds(self._space, values):
+        """Say how the config's own values did, which no oracle proposed; nothing where the space does not hold them.
+
+        Bayesian optimization learns from them. They are none of the oracle's trials, which it numbers by how many there are.
+        """
+        if not isinstance(self._oracle, _BayesianOracle) or not holds(self._space, values):
             return
         hyperparameters = self._oracle.hyperparameters.copy()
         hyperparameters.values = self._encode(values)
         trial = Trial(hyperparameters, "own", TrialStatus.COMPLETED)
         trial.score = score
-        self._oracle.trials[trial.trial_id] = trial
+        self._oracle.own = {trial.trial_id: trial}
 
     def _encode(self, values: Values) -> Values:
         return {name: _encoded(self._space[name], value) for name, value in values.items()}
@@ -207,9 +212,17 @@ class _BayesianOracle(_WithoutFiles, oracles.BayesianOptimizationOracle):
     """
 
     recorded: Values | None = None
+    own: Mapping[str, Trial] = MappingProxyType({})  # the trial of the config's own values
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Return random values first, then those with the best confidence bound."""
+        proposed, self.trials = self.trials, self.trials | self.own
+        try:
+            return self._propose()
+        finally:
+            self.trials = proposed
+
+    def _propose(self) -> dict[str, Any]:
         scored = [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
         if len(scored) < self.num_initial_points:
             return self._random_populate_space()

@@ -87,6 +87,19 @@ def test_config_is_learned_from_where_the_space_holds_it():
     assert proposals[0] != proposals[1]
 
 
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
+@pytest.mark.parametrize("told_after", [0, 1, 3])
+def test_trials_are_numbered_without_gaps_whenever_the_config_itself_is_told(algorithm: str, told_after: int):
+    oracle, names = asked(algorithm=algorithm), []
+    for number in range(6):
+        if number == told_after:
+            oracle.tell_own(OWN, 0.9)
+        proposal = oracle.ask()
+        assert isinstance(proposal, Proposal)
+        names.append(proposal.id)
+    assert names == [f"{number:04d}" for number in range(6)]
+
+
 def test_hyperband_waits_for_what_runs_and_says_when_it_is_done():
     oracle = asked(space(**{"fit.optimizer": {"kind": "choice", "values": ["adam", "adamw"]}}), algorithm="hyperband")
     first = oracle.ask()
