@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -18,6 +19,7 @@ LIBRARIES = (
     "tfx", "tensorflow", "tf-keras", "tensorflow-transform", "tensorflow-data-validation", "tensorflow-model-analysis",
     "tensorflow-model-optimization", "apache-beam", "numpy", "scipy", "pyarrow", "keras-tuner", "scikit-learn",
 )  # fmt: skip
+OF_ONE_GENERATION = ("ai-edge-litert", "litert-quantizer")
 
 
 def code_digest(*modules: str | ModuleType) -> str:
@@ -59,6 +61,9 @@ def project_digest() -> str:
 def library_versions() -> str:
     """Return "name==version" of Python and the libraries that compute something."""
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in LIBRARIES]
+    for name in OF_ONE_GENERATION:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{name}=={importlib.metadata.version(name)}")
     return " ".join([f"python=={platform.python_version()}", *versions])
 
 

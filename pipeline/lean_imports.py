@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from pipeline.generations import load_protocol_buffers
+from pipeline.generations import keep_beam_in_process, load_protocol_buffers
 
 _PACKAGE = "tfx.components"
 _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow_transform")
@@ -43,6 +43,7 @@ def install() -> None:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     importlib.import_module("tfx.utils")
     load_protocol_buffers()
+    keep_beam_in_process()
     for name in (*_LIBRARIES, *_PARTLY_USED, *_RARELY_USED, _PACKAGE):
         if name not in sys.modules:
             _postpone(name)

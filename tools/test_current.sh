@@ -44,6 +44,7 @@ esac
 cache=${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}
 mkdir -p "$cache"
 bind "$cache" /var/cache/uv
+mount -t sysfs sysfs "$root/sys" && mounted=("$root/sys" "${mounted[@]}")
 mount -t proc proc "$root/proc" && mounted=("$root/proc" "${mounted[@]}")
 mkdir -p "$root/dev/shm"
 mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev" && mounted=("$root/dev" "${mounted[@]}")
@@ -58,7 +59,7 @@ bash tools/get_uv.sh
 mkdir -p "$root/usr/local/bin" && cp -L .tools/bin/uv "$root/usr/local/bin/uv"
 
 environment=(PATH=/usr/local/bin:/usr/bin:/bin HOME=/var/lib/tester UV_CACHE_DIR=/var/cache/uv LANG=C.UTF-8 PYTHON="$python" \
-  PYTHONUNBUFFERED=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt UV_HTTP_TIMEOUT=300)
+  PYTHONUNBUFFERED=1 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt UV_HTTP_TIMEOUT=300)
 inside() { chroot "$root" env -i "${environment[@]}" bash -c "cd /src/project && $1"; }
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 [ "$version" = 3.11 ] || skip "found Python $version, expected 3.11."

@@ -211,12 +211,14 @@ class _BayesianOracle(_WithoutFiles, oracles.BayesianOptimizationOracle):
     KerasTuner descends from fifty random points with numeric gradients, which takes seconds, and rounds what it found.
     """
 
+    trials: dict[str, Trial]
     recorded: Values | None = None
     own: Mapping[str, Trial] = MappingProxyType({})  # the trial of the config's own values
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Return random values first, then those with the best confidence bound."""
-        proposed, self.trials = self.trials, self.trials | self.own
+        proposed = self.trials
+        self.trials = proposed | dict(self.own)
         try:
             return self._propose()
         finally:

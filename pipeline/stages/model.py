@@ -98,11 +98,11 @@ def evaluate(data: BaseComponent, trained: Trainer, best: Resolver, config: Pipe
     }
     asked = config.label.kind, config.label.column, config.metrics, config.evaluation.slices
     if runtime.engine == "beam":
-        from tfx.components.evaluator.component import Evaluator
-
+        from pipeline.components.evaluator_on_beam import EvaluatorOnBeam  # takes seconds, and columnar runs need it not
         from pipeline.evaluation import eval_config
 
-        measured: BaseComponent = Evaluator(**inputs, example_splits=[EVAL], eval_config=eval_config(*asked))
+        on_beam = EvaluatorOnBeam(**inputs, example_splits=[EVAL], eval_config=eval_config(*asked))
+        measured: BaseComponent = on_beam.with_id(EVALUATOR)
     else:
         names = ("kind", "label_column", "metrics", "slices")
         columnar = EvaluatorSettings(

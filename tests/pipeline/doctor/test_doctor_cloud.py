@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ def test_a_cloud_where_all_is_well(google: FakeGoogle, tmp_path: Path, repositor
         ("runtime", f"{tmp_path}/vertex.yaml: project my-project, europe-west4, gs://my-bucket"),
         (
             "runtime",
-            "containers read the data at /opt/venv/lib/python3.10/site-packages/tfx/examples/chicago_taxi_pipeline/data/"
-            "big_tipper_label/data.csv",
+            f"containers read the data at /opt/venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages/tfx/"
+            "examples/chicago_taxi_pipeline/data/big_tipper_label/data.csv",
         ),
         ("credentials", f"Google takes those of {ACCOUNT}"),
         ("bucket", "gs://my-bucket is in europe-west4"),
