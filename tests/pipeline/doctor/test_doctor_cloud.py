@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from fake_google import ACCOUNT, DIGEST, PERMISSIONS, FakeGoogle, error
 from pipeline.doctor import checks
 from pipeline.doctor.findings import Finding
 from pipeline.doctor.subject import Endpoints, Subject
+from pipeline.vertex.runtime import VertexRuntime
 
 
 def test_a_cloud_where_all_is_well(google: FakeGoogle, tmp_path: Path, repository: Path) -> None:
@@ -22,7 +22,7 @@ def test_a_cloud_where_all_is_well(google: FakeGoogle, tmp_path: Path, repositor
         ("runtime", f"{tmp_path}/vertex.yaml: project my-project, europe-west4, gs://my-bucket"),
         (
             "runtime",
-            f"containers read the data at /opt/venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages/tfx/"
+            f"containers read the data at {VertexRuntime.model_construct(site_packages=None).packages_folder}/tfx/"
             "examples/chicago_taxi_pipeline/data/big_tipper_label/data.csv",
         ),
         ("credentials", f"Google takes those of {ACCOUNT}"),
