@@ -1,45 +1,58 @@
-# Who does what; docs/ci_cd.md has the same in a table, and a test holds the two to each other.
+# Who does what; README.md has the same in a table, and a test holds the two to each other.
 
-resource "google_service_account" "pipeline" {
+locals {
+  accounts = {
+    pipeline          = "Tasks of the pipeline"
+    submitter         = "Submits a release"
+    retrain           = "The function of continuous training"
+    retrain-build     = "Builds that function"
+    retrain-scheduler = "Calls that function by the clock"
+    retrain-events    = "Brings that function its events"
+  }
+
+  project_roles = {
+    # Tasks start custom jobs and Dataflow jobs, which run as the same account.
+    pipeline       = ["roles/aiplatform.user", "roles/dataflow.developer", "roles/dataflow.worker"]
+    submitter      = ["roles/aiplatform.user"]
+    retrain        = ["roles/aiplatform.user"]
+    retrain-build  = ["roles/cloudbuild.builds.builder"]
+    retrain-events = ["roles/eventarc.eventReceiver"]
+  }
+
+  # {"account role" = both}
+  project_grants = merge([
+    for account, roles in local.project_roles : { for role in roles : "${account} ${role}" => { account = account, role = role } }
+  ]...)
+
+  # Jobs run as `pipeline`, whoever starts them.
+  starts_jobs = toset(["pipeline", "submitter", "retrain"])
+  calls       = toset(["retrain-scheduler", "retrain-events"])
+  reads_data  = var.data_bucket == null ? toset([]) : toset(["pipeline", "retrain"])
+}
+
+resource "google_service_account" "accounts" {
+  for_each = local.accounts
+
   project      = var.project
-  account_id   = "pipeline"
-  display_name = "Tasks of the pipeline"
+  account_id   = each.key
+  display_name = each.value
   depends_on   = [google_project_service.apis]
 }
 
-resource "google_service_account" "submitter" {
-  project      = var.project
-  account_id   = "submitter"
-  display_name = "Submits a release"
-  depends_on   = [google_project_service.apis]
+resource "google_project_iam_member" "accounts" {
+  for_each = local.project_grants
+
+  project = var.project
+  role    = each.value.role
+  member  = google_service_account.accounts[each.value.account].member
 }
 
-resource "google_service_account" "retrain" {
-  project      = var.project
-  account_id   = "retrain"
-  display_name = "The function of continuous training"
-  depends_on   = [google_project_service.apis]
-}
+resource "google_service_account_iam_member" "starts_jobs" {
+  for_each = local.starts_jobs
 
-resource "google_service_account" "retrain_build" {
-  project      = var.project
-  account_id   = "retrain-build"
-  display_name = "Builds that function"
-  depends_on   = [google_project_service.apis]
-}
-
-resource "google_service_account" "scheduler" {
-  project      = var.project
-  account_id   = "retrain-scheduler"
-  display_name = "Calls that function by the clock"
-  depends_on   = [google_project_service.apis]
-}
-
-resource "google_service_account" "events" {
-  project      = var.project
-  account_id   = "retrain-events"
-  display_name = "Brings that function its events"
-  depends_on   = [google_project_service.apis]
+  service_account_id = google_service_account.accounts["pipeline"].name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.accounts[each.key].member
 }
 
 module "github" {
@@ -48,52 +61,24 @@ module "github" {
   project         = var.project
   repository      = var.repository
   environment     = var.environment
-  service_account = google_service_account.submitter.name
+  service_account = google_service_account.accounts["submitter"].name
 }
 
-# Tasks: they start custom jobs and Dataflow jobs, which run as the same account.
-
-resource "google_project_iam_member" "pipeline" {
-  for_each = toset(["roles/aiplatform.user", "roles/dataflow.developer", "roles/dataflow.worker"])
-
-  project = var.project
-  role    = each.value
-  member  = google_service_account.pipeline.member
-}
+# The bucket of the pipeline, and its topic.
 
 resource "google_storage_bucket_iam_member" "pipeline" {
   for_each = toset(["roles/storage.objectUser", "roles/storage.legacyBucketReader"])
 
   bucket = google_storage_bucket.pipelines.name
   role   = each.value
-  member = google_service_account.pipeline.member
+  member = google_service_account.accounts["pipeline"].member
 }
 
-resource "google_service_account_iam_member" "pipeline_as_pipeline" {
-  service_account_id = google_service_account.pipeline.name
-  role               = "roles/iam.serviceAccountUser"
-  member             = google_service_account.pipeline.member
-}
-
-resource "google_pubsub_topic_iam_member" "pipeline" {
-  project = var.project
-  topic   = google_pubsub_topic.jobs.name
-  role    = "roles/pubsub.publisher"
-  member  = google_service_account.pipeline.member
-}
-
-# A release: it submits, and publishes the job that passed.
-
-resource "google_project_iam_member" "submitter" {
-  project = var.project
-  role    = "roles/aiplatform.user"
-  member  = google_service_account.submitter.member
-}
-
+# A release publishes the job that passed.
 resource "google_storage_bucket_iam_member" "submitter" {
   bucket = google_storage_bucket.pipelines.name
   role   = "roles/storage.objectUser"
-  member = google_service_account.submitter.member
+  member = google_service_account.accounts["submitter"].member
 
   condition {
     title      = "promoted jobs only"
@@ -101,60 +86,39 @@ resource "google_storage_bucket_iam_member" "submitter" {
   }
 }
 
-resource "google_service_account_iam_member" "submitter_as_pipeline" {
-  service_account_id = google_service_account.pipeline.name
-  role               = "roles/iam.serviceAccountUser"
-  member             = google_service_account.submitter.member
-}
-
-# The function: it reads the promoted job, markers and reports, and submits.
-
-resource "google_project_iam_member" "retrain" {
-  project = var.project
-  role    = "roles/aiplatform.user"
-  member  = google_service_account.retrain.member
-}
-
+# The function reads the promoted job, markers and reports.
 resource "google_storage_bucket_iam_member" "retrain" {
   bucket = google_storage_bucket.pipelines.name
   role   = "roles/storage.objectViewer"
-  member = google_service_account.retrain.member
+  member = google_service_account.accounts["retrain"].member
 }
 
-resource "google_service_account_iam_member" "retrain_as_pipeline" {
-  service_account_id = google_service_account.pipeline.name
-  role               = "roles/iam.serviceAccountUser"
-  member             = google_service_account.retrain.member
-}
-
-resource "google_project_iam_member" "retrain_build" {
+resource "google_pubsub_topic_iam_member" "pipeline" {
   project = var.project
-  role    = "roles/cloudbuild.builds.builder"
-  member  = google_service_account.retrain_build.member
+  topic   = google_pubsub_topic.jobs.name
+  role    = "roles/pubsub.publisher"
+  member  = google_service_account.accounts["pipeline"].member
 }
 
-# Those who call it.
+# Data in a bucket of its own.
+resource "google_storage_bucket_iam_member" "data" {
+  for_each = local.reads_data
 
-resource "google_cloud_run_v2_service_iam_member" "scheduler" {
+  bucket = local.data_bucket
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.accounts[each.key].member
+}
+
+# Those who call the function.
+
+resource "google_cloud_run_v2_service_iam_member" "calls" {
+  for_each = local.calls
+
   project  = var.project
   location = var.region
   name     = google_cloudfunctions2_function.retrain.name
   role     = "roles/run.invoker"
-  member   = google_service_account.scheduler.member
-}
-
-resource "google_cloud_run_v2_service_iam_member" "events" {
-  project  = var.project
-  location = var.region
-  name     = google_cloudfunctions2_function.retrain.name
-  role     = "roles/run.invoker"
-  member   = google_service_account.events.member
-}
-
-resource "google_project_iam_member" "events" {
-  project = var.project
-  role    = "roles/eventarc.eventReceiver"
-  member  = google_service_account.events.member
+  member   = google_service_account.accounts[each.key].member
 }
 
 # Cloud Storage tells of objects by way of Pub/Sub.
@@ -162,22 +126,4 @@ resource "google_project_iam_member" "storage_agent" {
   project = var.project
   role    = "roles/pubsub.publisher"
   member  = data.google_storage_project_service_account.storage.member
-}
-
-# Data in a bucket of its own.
-
-resource "google_storage_bucket_iam_member" "pipeline_data" {
-  count = var.data_bucket == null ? 0 : 1
-
-  bucket = local.data_bucket
-  role   = "roles/storage.objectViewer"
-  member = google_service_account.pipeline.member
-}
-
-resource "google_storage_bucket_iam_member" "retrain_data" {
-  count = var.data_bucket == null ? 0 : 1
-
-  bucket = local.data_bucket
-  role   = "roles/storage.objectViewer"
-  member = google_service_account.retrain.member
 }

@@ -19,7 +19,7 @@ locals {
   alerts = {
     job = {
       title  = "A pipeline job failed"
-      what   = "A stage failed, or a gate was not passed: `runner_vertex.py status JOB` says which. The champion stays."
+      what   = "A stage failed: `runner_vertex.py status JOB` says which, and why. The champion stays. (A gate that is not passed fails no job: `notify` of the runtime file tells of that.)"
       filter = <<-EOT
         resource.type="aiplatform.googleapis.com/PipelineJob"
         logName="projects/${var.project}/logs/aiplatform.googleapis.com%2Fpipeline_job_events"

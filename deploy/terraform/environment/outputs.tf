@@ -5,7 +5,7 @@ output "runtime_file" {
       project         = var.project
       region          = var.region
       bucket          = "gs://${google_storage_bucket.pipelines.name}"
-      service_account = google_service_account.pipeline.email
+      service_account = google_service_account.accounts["pipeline"].email
       tensorboard     = google_vertex_ai_tensorboard.training.name
       labels          = { environment = var.environment }
       notify          = { topic = google_pubsub_topic.jobs.id }
@@ -18,7 +18,7 @@ output "github_variables" {
   description = "Variables of the GitHub environment; VERTEX_RUNTIME is the whole runtime file, as text."
   value = {
     WORKLOAD_IDENTITY_PROVIDER = module.github.provider
-    SERVICE_ACCOUNT            = google_service_account.submitter.email
+    SERVICE_ACCOUNT            = google_service_account.accounts["submitter"].email
   }
 }
 
@@ -27,7 +27,7 @@ output "image_readers" {
   value = [
     local.agents.vertex,
     local.agents.dataflow,
-    google_service_account.pipeline.member,
+    google_service_account.accounts["pipeline"].member,
   ]
   depends_on = [google_project_service_identity.agents]
 }

@@ -22,7 +22,7 @@ resource "google_cloudfunctions2_function" "retrain" {
   build_config {
     runtime         = "python312"
     entry_point     = "retrain"
-    service_account = google_service_account.retrain_build.id
+    service_account = google_service_account.accounts["retrain-build"].id
 
     source {
       storage_source {
@@ -42,7 +42,7 @@ resource "google_cloudfunctions2_function" "retrain" {
     max_instance_request_concurrency = 40
     ingress_settings                 = "ALLOW_INTERNAL_ONLY"
     all_traffic_on_latest_revision   = true
-    service_account_email            = google_service_account.retrain.email
+    service_account_email            = google_service_account.accounts["retrain"].email
 
     environment_variables = {
       PROJECT           = var.project
@@ -55,7 +55,7 @@ resource "google_cloudfunctions2_function" "retrain" {
     }
   }
 
-  depends_on = [google_project_iam_member.retrain_build, google_project_service.apis]
+  depends_on = [google_project_iam_member.accounts, google_project_service.apis]
 }
 
 resource "google_cloud_scheduler_job" "retrain" {
@@ -90,7 +90,7 @@ resource "google_cloud_scheduler_job" "retrain" {
     }
 
     oidc_token {
-      service_account_email = google_service_account.scheduler.email
+      service_account_email = google_service_account.accounts["retrain-scheduler"].email
       audience              = google_cloudfunctions2_function.retrain.service_config[0].uri
     }
   }
@@ -108,7 +108,7 @@ resource "google_eventarc_trigger" "objects" {
   project         = var.project
   location        = each.value
   name            = "retrain-${substr(sha256(each.key), 0, 8)}"
-  service_account = google_service_account.events.email
+  service_account = google_service_account.accounts["retrain-events"].email
 
   matching_criteria {
     attribute = "type"
@@ -128,8 +128,8 @@ resource "google_eventarc_trigger" "objects" {
   }
 
   depends_on = [
-    google_cloud_run_v2_service_iam_member.events,
-    google_project_iam_member.events,
+    google_cloud_run_v2_service_iam_member.calls,
+    google_project_iam_member.accounts,
     google_project_iam_member.storage_agent,
     google_project_service_identity.agents,
     google_storage_bucket.pipelines,

@@ -1,3 +1,4 @@
+# Each root names its providers for itself: Terraform wants it so.
 terraform {
   required_version = ">= 1.5"
 

@@ -13,8 +13,7 @@ from typing import Any
 import pydantic
 import pytest
 from google.cloud import aiplatform_v1
-from google.rpc import status_pb2
-from vertex_service import LOCATION
+from vertex_service import LOCATION, task_detail
 
 from pipeline.vertex import notifying
 from pipeline.vertex.exit_executor import Executor
@@ -84,19 +83,7 @@ def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
 
 def job(stand_in: StandIn, **tasks: tuple[Any, str, dict[str, Any]]) -> Any:
     """Have Vertex AI know of a job that is all but over, with tasks {name: (state, error, outputs)}."""
-    details = []
-    for name, (state, error, outputs) in tasks.items():
-        lists = {
-            key: aiplatform_v1.PipelineTaskDetail.ArtifactList(artifacts=[aiplatform_v1.Artifact(**artifact)])
-            for key, artifact in outputs.items()
-        }
-        detail = aiplatform_v1.PipelineTaskDetail(task_name=name, state=state, outputs=lists)
-        if error:
-            detail.error = status_pb2.Status(code=9, message=error)
-        detail.executor_detail = aiplatform_v1.PipelineTaskExecutorDetail(
-            container_detail={"main_job": "projects/1/locations/europe-west4/customJobs/77"}
-        )
-        details.append(detail)
+    details = [task_detail(name, *told) for name, told in tasks.items()]
     # The service makes it for each job.
     run = aiplatform_v1.Context(schema_title="system.PipelineRun")
     stand_in.resources.create(f"{LOCATION}/metadataStores/default", "contexts", run, "taxi-1")

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from google.cloud import aiplatform_v1
-from google.rpc import status_pb2
-from vertex_service import JOBS_RUNTIME, Run
+from vertex_service import JOBS_RUNTIME, Run, task_detail
 
 from pipeline.vertex.jobs import commands
 from pipeline.vertex.stand_in.faults import RefusedError
@@ -25,15 +24,7 @@ def does(stand_in: StandIn, end: str, **tasks: Any) -> None:
 
     def work(job: Any) -> None:
         job.state = aiplatform_v1.PipelineState.PIPELINE_STATE_RUNNING
-        details = []
-        for name, (state, error, outputs) in tasks.items():
-            detail = aiplatform_v1.PipelineTaskDetail(task_name=name, state=state, outputs=outputs)
-            if error:
-                detail.error = status_pb2.Status(code=9, message=error)
-            detail.executor_detail = aiplatform_v1.PipelineTaskExecutorDetail(
-                container_detail={"main_job": "projects/1/locations/europe-west4/customJobs/77"}
-            )
-            details.append(detail)
+        details = [task_detail(name, *told) for name, told in tasks.items()]
         job.job_detail = aiplatform_v1.PipelineJobDetail(task_details=details)
         job.state = aiplatform_v1.PipelineState[f"PIPELINE_STATE_{end}"]
 
@@ -41,8 +32,7 @@ def does(stand_in: StandIn, end: str, **tasks: Any) -> None:
 
 
 def blessing(value: int) -> dict[str, Any]:
-    artifact = aiplatform_v1.Artifact(metadata={"blessed": value})
-    return {"blessing": aiplatform_v1.PipelineTaskDetail.ArtifactList(artifacts=[artifact])}
+    return {"blessing": {"metadata": {"blessed": value}}}
 
 
 def submitted(stand_in: StandIn) -> Any:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from google.cloud import aiplatform_v1
+from google.rpc import status_pb2
 from typer.testing import Result
 from vertex_runtimes import RUNTIME
 
@@ -21,6 +23,30 @@ JOBS_RUNTIME: dict[str, Any] = RUNTIME | {
 PROJECT = Path(__file__).resolve().parents[3]
 LOCATION = "projects/my-project/locations/europe-west4"
 PYTHON = sys.executable
+
+
+def task_detail(
+    name: str, state: Any, error: str, outputs: Mapping[str, Mapping[str, Any]]
+) -> aiplatform_v1.PipelineTaskDetail:
+    """Return what Vertex AI tells of a task that ran as a custom job.
+
+    Args:
+      name: of the task.
+      state: of it.
+      error: "" for none.
+      outputs: {name: fields of its artifact}.
+    """
+    lists = {
+        key: aiplatform_v1.PipelineTaskDetail.ArtifactList(artifacts=[aiplatform_v1.Artifact(**artifact)])
+        for key, artifact in outputs.items()
+    }
+    detail = aiplatform_v1.PipelineTaskDetail(task_name=name, state=state, outputs=lists)
+    if error:
+        detail.error = status_pb2.Status(code=9, message=error)
+    detail.executor_detail = aiplatform_v1.PipelineTaskExecutorDetail(
+        container_detail={"main_job": "projects/1/locations/europe-west4/customJobs/77"}
+    )
+    return detail
 
 
 def custom_job(replicas: int = 1, **fields: Any) -> dict[str, Any]:
