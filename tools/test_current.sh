@@ -36,6 +36,9 @@ bind() {
   mount --bind "$1" "$root$2"
   mounted=("$root$2" "${mounted[@]}")
 }
+# A mount of its own: tests make others inside, which stay there.
+mount --bind "$root" "$root" && mounted=("$root" "${mounted[@]}")
+mount --make-rprivate "$root"
 case $prefix in
   /usr | /usr/local) skip "Python 3.11 in $prefix cannot be borrowed: use one of uv, pyenv or conda (PYTHON=/path/to/python3.11)." ;;
   *) bind "$prefix" "$prefix" ;;

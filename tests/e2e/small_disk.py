@@ -6,6 +6,7 @@ orders from the test, which cannot see the file system: it gets copies of roots.
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -18,16 +19,25 @@ from faulty_runs import run_harmed
 from pipeline_runs import Finished, run_here
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
+# As anybody; and as root where there are no user namespaces, such as in another root folder.
+_WAYS = (["unshare", "--user", "--map-root-user", "--mount"], ["unshare", "--mount"])
+
+
+@functools.cache
+def _unshare() -> tuple[list[str], str | None]:
+    """Return a command that gives another one a mount namespace, and why there is none."""
+    if not shutil.which("unshare"):
+        return [], "there is no unshare"
+    for way in _WAYS:
+        tried = subprocess.run([*way, "true"], capture_output=True, text=True, check=False)
+        if not tried.returncode:
+            return way, None
+    return [], tried.stderr.strip() or "unshare failed"
 
 
 def cannot_be_made() -> str | None:
     """Return why there can be no such file system here, None when there can."""
-    try:
-        tried = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "there is no unshare"
-    return tried.stderr.strip() or "unshare failed" if tried.returncode else None
+    return _unshare()[1]
 
 
 class SmallDisk:
@@ -44,7 +54,7 @@ class SmallDisk:
         self._folder, self._config, self._num_copies = folder, config, 0
         path = [str(Path(__file__).parent), str(_REPOSITORY)]
         serve = f"import sys; sys.path[:0] = {path}; import small_disk; small_disk.serve(sys.argv[1])"
-        command = [*_UNSHARE, sys.executable, "-c", serve, str(folder / "disk")]
+        command = [*_unshare()[0], sys.executable, "-c", serve, str(folder / "disk")]
         self._process = subprocess.Popen(command, cwd=_REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def mount(self, size: str) -> None:
