@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import pydantic
 
+from models.compression import litert
 from models.compression.config import CompressionConfig
 from models.compression.distillation import Distill
 from models.fit_config import FitConfig, search_space
@@ -162,6 +163,8 @@ def _check_compression(compression: CompressionConfig, config: PipelineConfig) -
     if compression.gates.max_slice_loss is not None and not config.evaluation.slices:
         raise ValueError("compression.gates.max_slice_loss: there are no slices. Name some under evaluation.slices.")
     for i, recipe in enumerate(compression.recipes):
+        if any(getattr(step, "quantizer", None) == "litert" for step in recipe.steps) and not litert.is_installed():
+            raise ValueError(f"compression.recipes.{i} ({recipe.name}): {litert.NOT_INSTALLED}")
         for step in recipe.steps:
             for j, changes in enumerate(step.students if isinstance(step, Distill) else ()):
                 where = f"compression.recipes.{i} ({recipe.name}): students.{j}"

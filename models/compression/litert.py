@@ -17,6 +17,10 @@ from models.compression.interpreters import runtime
 if TYPE_CHECKING:
     from models.compression.quantization import Quantize
 
+NOT_INSTALLED = (
+    "`quantizer: litert` needs the package litert-quantizer, which TFX 1.21's generation has (docs/adr/0002). "
+    "Use `quantizer: converter` here."
+)
 _BITS = {"int8": 8, "int16x8": 16}
 
 
@@ -41,10 +45,7 @@ def quantize(content: bytes, step: Quantize, per_channel: bool, examples: Iterat
       ValueError: the library is not installed, or there are no examples to calibrate by.
     """
     if not is_installed():
-        raise ValueError(
-            "`quantizer: litert` needs the package litert-quantizer, which TFX 1.21's generation has (docs/adr/0002). "
-            "Use `quantizer: converter` here."
-        )
+        raise ValueError(NOT_INSTALLED)
     from litert_quantizer import quantizer
 
     recipe = _recipe(step, per_channel)

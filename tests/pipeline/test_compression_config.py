@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from models.compression import litert
 from models.compression.config import ChoiceWeights, CompressionConfig, EdgeGates, Limits
 from models.compression.quantization import Representative
 from pipeline.config import load_config
@@ -241,3 +242,14 @@ def test_mistake_elsewhere_is_named_with_its_place(error_of, compression: dict, 
 def test_mistake_in_a_weight_is_named_with_its_place(error_of):
     assert "compression.choose.size: input should be greater than or equal to 0, found -1." in error_of(choose={"size": -1})
     assert "compression.choose.sise: unknown key 'sise'." in error_of(choose={"sise": 1})
+
+
+def test_quantizer_that_is_not_installed_is_told_before_anything_runs(load: Load, monkeypatch: pytest.MonkeyPatch):
+    recipes = [[{"kind": "int8", "quantizer": "litert"}]]
+    monkeypatch.setattr(litert, "is_installed", lambda: True)
+    assert load(recipes=recipes).recipes[0].name == "int8-litert"
+    monkeypatch.setattr(litert, "is_installed", lambda: False)
+    with pytest.raises(
+        ConfigError, match=r"recipes\.0 \(int8-litert\): `quantizer: litert` needs the package litert-"
+    ):
+        load(recipes=recipes)
