@@ -249,7 +249,5 @@ def test_quantizer_that_is_not_installed_is_told_before_anything_runs(load: Load
     monkeypatch.setattr(litert, "is_installed", lambda: True)
     assert load(recipes=recipes).recipes[0].name == "int8-litert"
     monkeypatch.setattr(litert, "is_installed", lambda: False)
-    with pytest.raises(
-        ConfigError, match=r"recipes\.0 \(int8-litert\): `quantizer: litert` needs the package litert-"
-    ):
+    with pytest.raises(ConfigError, match=r"recipes\.0 \(int8-litert\): `quantizer: litert` needs the package litert-"):
         load(recipes=recipes)
