@@ -34,19 +34,20 @@ class FakeGoogle:
 
     Attributes:
       url: where it listens.
-      answers: {"METHOD /path": (status, document)}; anything else is a 404.
+      answers: {"METHOD /path": (status, document)}, or what gives that of query, headers and body; anything else is a 404. A
+        document of bytes is sent as it is.
       requests: [(method, path, query, headers by lower-case name)] without those for tokens.
       bodies: of the same, None for none.
       token_status: what the token endpoint says.
     """
 
     url: str = ""
-    answers: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
     requests: list[tuple[str, str, Mapping[str, list[str]], Mapping[str, str]]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     token_status: int = 200
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
         parts = urlsplit(target)
         if parts.path == "/token":
             grant = parse_qs(body.decode())
@@ -58,7 +59,8 @@ class FakeGoogle:
         self.bodies.append(json.loads(body) if body else None)
         if headers.get("authorization") != f"Bearer {_TOKEN}":
             return error(401, "Request had invalid authentication credentials.")
-        return self.answers.get(f"{method} {parts.path}", error(404, "Not found."))
+        found = self.answers.get(f"{method} {parts.path}", error(404, "Not found."))
+        return found(parse_qs(parts.query), headers, self.bodies[-1]) if callable(found) else found
 
     def credentials_file(self, folder: Path, token_url: str = "") -> Path:
         """Write the key file of a service account whose tokens come from here."""
@@ -92,7 +94,7 @@ def fake_google() -> Iterator[FakeGoogle]:
             status, document = google.answer(
                 self.command, self.path, {key.lower(): text for key, text in self.headers.items()}, body
             )
-            content = json.dumps(document).encode()
+            content = document if isinstance(document, bytes) else json.dumps(document).encode()
             self.send_response(status)
             if self.command == "HEAD":  # a registry says by header which manifest it has
                 content = b""
@@ -103,7 +105,7 @@ def fake_google() -> Iterator[FakeGoogle]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_POST = do_HEAD = do_GET  # noqa: N815  # names of http.server
+        do_POST = do_HEAD = do_DELETE = do_GET  # noqa: N815  # names of http.server
 
         def log_message(self, *_: object) -> None:
             """Keep the tests' output clean."""

@@ -80,7 +80,7 @@ def test_config_of_files_asks_nobody(google: FakeGoogle, tmp_path: Path, reposit
 def test_example_gen_makes_examples_by_the_types_that_the_service_tells(
     google: FakeGoogle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TFX's own executor, with Google's client, over the wire; what Beam exports in between is the service's alone."""
+    """What TFX's own executor asks Google's client for; test_bigquery_export.py has the rest."""
     from tfx.extensions.google_cloud_big_query.example_gen.executor import _BigQueryConverter
 
     reference = {"projectId": "my-project", "jobId": "1", "location": "EU"}
