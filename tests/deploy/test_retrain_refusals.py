@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,8 +37,14 @@ def test_a_report_that_makes_no_sense_is_told_once(report, sentence, cloud, func
     assert cloud.jobs == []
 
 
+def test_a_report_that_has_gone_is_told_once(cloud, function):
+    assert function.finalized(BUCKET, "taxi/drift/1.json", 1).status_code == 200
+    place = f"gs://{BUCKET}/taxi/drift/1.json"
+    assert function.last == ("ERROR", f"{place} has gone, or was written anew, before it was read.")
+
+
 @pytest.mark.parametrize("call", ["ListPipelineJobs", "CreatePipelineJob"])
-@pytest.mark.parametrize("code", [429, 503])
+@pytest.mark.parametrize("code", [429, 500, 503])
 def test_what_may_pass_brings_the_event_back(code, call, cloud, function):
     cloud.vertex.refuse(call, RefusedError(code, "Not now."))
     assert function.scheduled().status_code == 503
@@ -49,23 +56,59 @@ def test_what_may_pass_brings_the_event_back(code, call, cloud, function):
     assert len(cloud.jobs) == 1
 
 
-def test_a_missing_right_names_the_cure_and_the_event_waits_for_it(cloud, function):
+def test_a_service_that_is_not_reached_brings_the_event_back(cloud, venv, source, stand_ins, tmp_path):
+    nowhere = stand_ins[2] | {"AIPLATFORM_ENDPOINT": "http://127.0.0.1:1"}
+    with serving(venv, source, tmp_path / "log", nowhere) as function:
+        assert function.scheduled().status_code == 503
+        severity, message = function.last
+    assert severity == "WARNING"
+    assert message.startswith("Cannot list the jobs: ")
+
+
+def test_what_nobody_foresaw_brings_the_event_back_and_is_an_error(cloud, function, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(cloud.storage, "answer", lambda *_: (200, b"no JSON"))
+        assert complete(cloud, function) == 503
+    severity, message = function.last
+    assert severity == "ERROR"
+    assert message.startswith("Unexpected: JSONDecodeError(")
+    assert "Traceback" in function.log()[-1]["trace"]
+    assert complete(cloud, function) == 200
+    assert len(cloud.jobs) == 1
+
+
+NEWS: dict[str, Callable[..., int]] = {
+    "span": complete,
+    "drift": lambda cloud, function: drift(cloud, function, REPORT),
+    "schedule": lambda cloud, function: function.scheduled().status_code,
+}
+
+
+@pytest.mark.parametrize("cause", NEWS)
+def test_a_missing_right_names_the_cure_and_once_it_is_granted_the_job_starts(cause, cloud, function):
     cloud.vertex.refuse("CreatePipelineJob", RefusedError(403, "Permission 'aiplatform.pipelineJobs.create' denied."))
-    assert complete(cloud, function) == 503
+    assert NEWS[cause](cloud, function) == 503
     severity, message = function.last
     assert severity == "ERROR"
     assert re.sub(r"[0-9a-f]{16}", "ID", message) == (
-        "Cannot submit taxi-span-ID: 403, Permission 'aiplatform.pipelineJobs.create' denied. Grant the function's account "
+        f"Cannot submit taxi-{cause}-ID: 403, Permission 'aiplatform.pipelineJobs.create' denied. Grant the function's account "
         "what deploy/terraform grants it. The event waits for it, up to 24 hours."
     )
+    assert cloud.jobs == []
+    assert NEWS[cause](cloud, function) == 200
+    assert [job.labels["cause"] for job in cloud.jobs] == [cause]
 
 
-def test_a_job_that_vertex_refuses_is_told_once(cloud, function):
-    cloud.vertex.refuse("CreatePipelineJob", RefusedError(400, "Invalid machine."))
+@pytest.mark.parametrize(
+    ("code", "message", "cure"),
+    [(400, "Invalid machine.", ""), (404, "No such project.", " Check project, region, bucket and name.")],
+)
+def test_a_job_that_vertex_refuses_is_told_once(code, message, cure, cloud, function):
+    cloud.vertex.refuse("CreatePipelineJob", RefusedError(code, message))
     assert function.scheduled().status_code == 200
-    severity, message = function.last
+    severity, told = function.last
     assert severity == "ERROR"
-    assert message.endswith(": 400, Invalid machine.")
+    assert told.endswith(f": {code}, {message}{cure}")
 
 
 def of_another(**changes: Any) -> Any:

@@ -19,7 +19,11 @@ locals {
   alerts = {
     job = {
       title  = "A pipeline job failed"
-      what   = "A stage failed: `runner_vertex.py status JOB` says which, and why. The champion stays. (A gate that is not passed fails no job: `notify` of the runtime file tells of that.)"
+      what   = <<-EOT
+        A stage failed: `runner_vertex.py status JOB` says which, and why. If that was before Pusher, the champion stays.
+        A gate that is not passed fails no job and sends no such mail: the job succeeds and pushes nothing. `notify` of the
+        runtime file tells of that, as `not_blessed`.
+      EOT
       filter = <<-EOT
         resource.type="aiplatform.googleapis.com/PipelineJob"
         logName="projects/${var.project}/logs/aiplatform.googleapis.com%2Fpipeline_job_events"
@@ -29,7 +33,7 @@ locals {
     # Not by the status of answers: the function refuses an event that is to come back later.
     retrain = {
       title  = "Continuous training: an error"
-      what   = "The message of the log entry says what to do: docs/continuous_training.md."
+      what   = "The message of the log entry says what is wrong. What becomes of the event: docs/continuous_training.md."
       filter = <<-EOT
         resource.type="cloud_run_revision"
         resource.labels.service_name="${google_cloudfunctions2_function.retrain.name}"

@@ -65,7 +65,7 @@ variable "time_zone" {
 
 variable "min_hours_between" {
   type        = number
-  description = "Hours from the start of one job to that of the next that continuous training starts."
+  description = "Hours from the start of a job, whoever started it, to that of the next that continuous training starts."
   default     = 6
 
   validation {
