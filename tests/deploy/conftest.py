@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from retrain_cloud import JOB, Cloud
 from retrain_service import BUCKET, DATA, ENVIRONMENT, Function, Storage, serving
+from terraform_files import FOLDERS, Blocks, blocks
 
 from pipeline.vertex.stand_in.server import StandIn
 
@@ -18,6 +19,17 @@ bucket: gs://{BUCKET}
 image: europe-west4-docker.pkg.dev/my-project/pipelines/tfx-pipeline@sha256:{"ab" * 32}
 service_account: pipeline@my-project.iam.gserviceaccount.com
 """
+
+
+@pytest.fixture(scope="session", name="terraform")
+def _terraform(repository: Path) -> Path:
+    return repository / "deploy/terraform"
+
+
+@pytest.fixture(scope="session", name="parsed")
+def _parsed(terraform: Path) -> dict[str, Blocks]:
+    """What each folder of Terraform's files declares."""
+    return {folder: blocks(terraform / folder) for folder in FOLDERS}
 
 
 @pytest.fixture(scope="session", name="source")

@@ -1,19 +1,16 @@
-"""Terraform: written as its own formatter would, every name there is, the least rights, and what the documentation says."""
+"""Terraform: written as its formatter would, every name is there, and what it promises. Rights: test_terraform_rights.py."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hcl2
 import pytest
+from terraform_files import FOLDERS, MODULE, ROOTS, accounts, bare, code, references
 
-ROOTS = ("images", "environment")
-FOLDERS = (*ROOTS, "modules/github_identity")
 # What enables an API of its own, by how the name of a resource begins; the longest beginning counts.
 APIS = {
     "google_artifact_registry": "artifactregistry",
@@ -31,54 +28,8 @@ APIS = {
 }
 
 
-def plain(value: Any) -> Any:
-    """Return what was parsed without the quotation marks around names and texts."""
-    if isinstance(value, dict):
-        return {plain(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [plain(each) for each in value]
-    return value[1:-1] if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"' else value
-
-
-@pytest.fixture(scope="module")
-def terraform(repository: Path) -> Path:
-    return repository / "deploy" / "terraform"
-
-
-@pytest.fixture(scope="module")
-def parsed(terraform: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """{folder: {kind of block: {name: body}}}; resources and data by "type.name"."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for folder in FOLDERS:
-        blocks = found.setdefault(folder, {})
-        for file in sorted((terraform / folder).glob("*.tf")):
-            with file.open() as stream:
-                document = plain(hcl2.load(stream))
-            for kind, bodies in document.items():
-                for body in bodies if isinstance(bodies, list) else []:
-                    for name, content in named(kind, body):
-                        blocks.setdefault(kind, {})[name] = content
-    return found
-
-
-def named(kind: str, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    if kind in ("resource", "data"):
-        for type_, instances in body.items():
-            if isinstance(instances, dict):
-                yield from ((f"{type_}.{name}", content) for name, content in instances.items() if isinstance(content, dict))
-    elif kind == "locals":
-        yield from body.items()
-    else:
-        yield from ((name, content) for name, content in body.items() if isinstance(content, dict))
-
-
 def run(*command: object, **how: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **how)
-
-
-def code(folder: Path) -> str:
-    """Return the text of a folder's files without comments."""
-    return "\n".join(re.sub(r"(?m)^\s*#.*$", "", file.read_text()) for file in sorted(folder.glob("*.tf")))
 
 
 # The other tests hold the files to what a parser sees.
@@ -102,19 +53,55 @@ def test_files_are_valid(terraform: Path, tmp_path: Path, folder: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def is_declared(reference: tuple[str, ...], parsed: Any, folder: str) -> bool:
+    """Tell whether a folder has what one of its expressions refers to."""
+    blocks, (kind, name, *rest) = parsed[folder], reference
+    if kind in ("each", "for", "path"):
+        return kind != "each" or name in ("key", "value")
+    if kind in ("var", "local"):
+        value = blocks["variable" if kind == "var" else "locals"].get(name)
+        return value is not None and (not rest or not isinstance(value, dict) or kind == "var" or rest[0] in value)
+    if kind == "module":
+        return name in blocks["module"] and rest[0] in parsed[MODULE]["output"]
+    if kind == "data":
+        return f"{name}.{rest[0]}" in blocks["data"]
+    return is_instance(f"{kind}.{name}", rest[:1], blocks)
+
+
+def is_instance(address: str, step: list[str], blocks: Any) -> bool:
+    """Tell whether a resource is there, and the instance of it that a first step names; without a step it is all of them."""
+    body = blocks["resource"].get(address)
+    if body is None or not step:
+        return body is not None
+    if bare(body.get("for_each", "")) == "local.accounts":
+        return step[0] == "[]" or f'{address}["{step[0][1:-1]}"]' in accounts(blocks)
+    return step[0].startswith("[") == bool({"for_each", "count"} & set(body))
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_every_name_is_declared_and_every_variable_used(terraform: Path, parsed: Any, folder: str) -> None:
-    text, blocks = code(terraform / folder), parsed[folder]
-    for prefix, kind in (("var", "variable"), ("local", "locals"), ("module", "module")):
-        used = set(re.findall(rf"\b{prefix}\.(\w+)", text))
-        declared = {name for name in blocks.get(kind, {}) if not name.startswith("__")}
-        assert used <= declared, (kind, used - declared)
-        if kind != "module":
-            assert declared <= used, (kind, "declared for nothing", declared - used)
-    data = {f"data.{name}" for name in re.findall(r"\bdata\.(\w+\.\w+)", text)}
-    assert data <= {f"data.{name}" for name in blocks.get("data", {})}
-    without_data = re.sub(r"\bdata\.\w+\.\w+", "", text)
-    assert set(re.findall(r"\b(google_\w+\.\w+)", without_data)) <= set(blocks["resource"])
+def test_every_reference_is_to_something_that_is_declared(terraform: Path, parsed: Any, folder: str) -> None:
+    found = references(terraform / folder)
+    assert not [reference for reference in found if not is_declared(reference, parsed, folder)]
+    for prefix, kind in (("var", "variable"), ("local", "locals")):
+        assert {name for used, name, *_ in found if used == prefix} == set(parsed[folder].get(kind, {})), kind
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        ("var", "regoin"),
+        ("local", "agents", "vertx"),
+        ("module", "github", "pool"),
+        ("data", "google_project", "that", "number"),
+        ("google_pubsub_topic", "job", "id"),
+        ("google_pubsub_topic", "jobs", "[0]", "id"),
+        ("google_service_account", "accounts", "[submittr]", "email"),
+        ("google_service_account", "accounts", "email"),
+        ("each", "name"),
+    ],
+)
+def test_a_reference_to_nothing_is_noticed(mistake: tuple[str, ...], parsed: Any) -> None:
+    assert not is_declared(mistake, parsed, "environment")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -127,7 +114,7 @@ def test_variables_and_outputs_say_what_they_are(parsed: Any, folder: str) -> No
 
 @pytest.mark.parametrize("folder", ROOTS)
 def test_modules_are_given_what_they_ask_for(parsed: Any, folder: str) -> None:
-    asked = parsed["modules/github_identity"]["variable"]
+    asked = parsed[MODULE]["variable"]
     for name, module in parsed[folder]["module"].items():
         assert module["source"] == "../modules/github_identity"
         given = {key for key in module if not key.startswith("__")} - {"source"}
@@ -157,21 +144,6 @@ def test_environments_have_a_project_a_bucket_and_a_state_each(terraform: Path) 
     assert len(set(states)) == len(states) == 4
 
 
-def roles(terraform: Path) -> set[str]:
-    return {role for folder in FOLDERS for role in re.findall(r'"(roles/[\w.]+)"', code(terraform / folder))}
-
-
-def test_rights_are_the_least_and_nobody_has_a_key(terraform: Path, parsed: Any) -> None:
-    assert not roles(terraform) & {"roles/owner", "roles/editor", "roles/viewer"}
-    assert not [role for role in roles(terraform) if role.lower().endswith("admin")]
-    kinds = {name.partition(".")[0] for folder in FOLDERS for name in parsed[folder]["resource"]}
-    assert "google_service_account_key" not in kinds
-    assert not [kind for kind in kinds if kind.endswith(("_iam_policy", "_iam_binding"))]  # they take away what others granted
-    for folder in FOLDERS:
-        assert "allUsers" not in code(terraform / folder)
-        assert "allAuthenticatedUsers" not in code(terraform / folder)
-
-
 def test_every_api_that_is_used_is_enabled(terraform: Path, parsed: Any) -> None:
     for folder in ROOTS:
         enabled = set(re.findall(r'"([a-z]+)\.googleapis\.com"', code(terraform / folder)))
@@ -181,55 +153,15 @@ def test_every_api_that_is_used_is_enabled(terraform: Path, parsed: Any) -> None
                 assert APIS[max(starts, key=len)] in enabled, (folder, name)
 
 
-def test_documentation_names_every_account_with_exactly_its_roles(terraform: Path, parsed: Any, repository: Path) -> None:
-    page = (repository / "deploy" / "terraform" / "README.md").read_text()
-    told = {
-        account: sorted(re.findall(r"`(roles/[\w.]+)`", may))
-        for account, may in re.findall(r"(?m)^\| `([\w-]+)` \|[^|]*\|(.*)\|$", page)
-    }
-    granted = grants(parsed["environment"])
-    assert set(granted) == set(parsed["environment"]["locals"]["accounts"])
-    assert {account: rights for account, rights in told.items() if account != "builder"} == granted
-    assert set(re.findall(r"`(roles/[\w.]+)`", page)) == roles(terraform)
-
-
-def grants(blocks: Any) -> dict[str, list[str]]:
-    """Return {account: its roles} of an environment, one for each place where it has it."""
-    local = blocks["locals"]
-    found = {account: list(local["project_roles"].get(account, [])) for account in local["accounts"]}
-    for name, body in blocks["resource"].items():
-        if "_iam_member." not in name or name == "google_project_iam_member.accounts":
-            continue
-        each = body.get("for_each", "")
-        granted = re.findall(r"roles/[\w.]+", str(each)) if body["role"] == "${each.value}" else [body["role"]]
-        if fixed := re.fullmatch(r'\$\{google_service_account\.accounts\["([\w-]+)"\]\.member\}', body["member"]):
-            found[fixed[1]] += granted
-        elif body["member"] == "${google_service_account.accounts[each.key].member}":
-            for account in re.findall(r'"([\w-]+)"', str(local[re.search(r"local\.(\w+)", each)[1]])):
-                found[account] += granted
-    return {account: sorted(each) for account, each in found.items()}
-
-
-def test_bucket_keeps_versions_and_is_nobody_elses(parsed: Any) -> None:
-    bucket = parsed["environment"]["resource"]["google_storage_bucket.pipelines"]
-    assert bucket["public_access_prevention"] == "enforced"
-    assert (bucket["uniform_bucket_level_access"], bucket["force_destroy"]) == (True, False)
-    assert [each["enabled"] for each in bucket["versioning"]] == [True]
-    assert [each["prevent_destroy"] for each in bucket["lifecycle"]] == [True]
-
-
-def test_nothing_calls_the_function_before_it_may(parsed: Any) -> None:
-    resources = parsed["environment"]["resource"]
-    needed = {
-        "google_eventarc_trigger.objects": (
-            "google_cloud_run_v2_service_iam_member.calls",
-            "google_project_iam_member.accounts",
-            "google_project_iam_member.storage_agent",
-        ),
-        "google_cloudfunctions2_function.retrain": ("google_project_iam_member.accounts",),
-    }
-    for name, rights in needed.items():
-        assert {f"${{{right}}}" for right in rights} <= set(resources[name]["depends_on"]), name
+def test_buckets_keep_versions_and_are_nobody_elses(parsed: Any) -> None:
+    resources = {address: body for folder in FOLDERS for address, body in parsed[folder]["resource"].items()}
+    buckets = {address: body for address, body in resources.items() if address.startswith("google_storage_bucket.")}
+    assert set(buckets) == {"google_storage_bucket.pipelines"}
+    for bucket in buckets.values():
+        assert bucket["public_access_prevention"] == "enforced"
+        assert (bucket["uniform_bucket_level_access"], bucket["force_destroy"]) == (True, False)
+        assert [each["enabled"] for each in bucket["versioning"]] == [True]
+        assert [each["prevent_destroy"] for each in bucket["lifecycle"]] == [True]
 
 
 def test_alerts_tell_what_fails_a_job(terraform: Path) -> None:

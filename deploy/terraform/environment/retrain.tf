@@ -95,7 +95,7 @@ resource "google_cloud_scheduler_job" "retrain" {
     }
   }
 
-  depends_on = [google_project_service.apis]
+  depends_on = [google_cloud_run_v2_service_iam_member.calls, google_project_service.apis]
 }
 
 # Every new object of these buckets is an event: Eventarc knows no folders. The function leaves out what is none of its causes.
