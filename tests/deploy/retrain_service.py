@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -89,6 +90,11 @@ class Storage:
         finally:
             server.shutdown()
             server.server_close()
+
+
+def slot(minutes_ago: float = 0) -> str:
+    """Return the moment of a schedule that was due so long ago, as Cloud Scheduler names it."""
+    return f"{datetime.now(timezone.utc) - timedelta(minutes=minutes_ago):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass

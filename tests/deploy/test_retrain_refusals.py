@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from retrain_cloud import JOB, REPORT, complete, drift
-from retrain_service import BUCKET, DATA, serving
+from retrain_service import BUCKET, DATA, serving, slot
 
 from pipeline.vertex.stand_in.faults import RefusedError
 
@@ -47,7 +47,7 @@ def test_a_report_that_has_gone_is_told_once(cloud, function):
 @pytest.mark.parametrize("code", [429, 500, 503])
 def test_what_may_pass_brings_the_event_back(code, call, cloud, function):
     cloud.vertex.refuse(call, RefusedError(code, "Not now."))
-    assert function.scheduled().status_code == 503
+    assert function.scheduled(slot()).status_code == 503
     severity, message = function.last
     assert severity == "WARNING"
     assert message.endswith(f": {code}, Not now.")
@@ -59,10 +59,18 @@ def test_what_may_pass_brings_the_event_back(code, call, cloud, function):
 def test_a_service_that_is_not_reached_brings_the_event_back(cloud, venv, source, stand_ins, tmp_path):
     nowhere = stand_ins[2] | {"AIPLATFORM_ENDPOINT": "http://127.0.0.1:1"}
     with serving(venv, source, tmp_path / "log", nowhere) as function:
-        assert function.scheduled().status_code == 503
+        assert function.scheduled(slot()).status_code == 503
         severity, message = function.last
     assert severity == "WARNING"
     assert message.startswith("Cannot list the jobs: ")
+
+
+@pytest.mark.parametrize(("minutes", "severity"), [(16, "WARNING"), (24, "ERROR")])
+def test_a_schedule_that_is_about_to_be_given_up_is_an_error(minutes, severity, cloud, function):
+    cloud.vertex.refuse("ListPipelineJobs", RefusedError(503, "Not now."))
+    assert function.scheduled(slot(minutes)).status_code == 503
+    late = " It will not be delivered much longer: docs/continuous_training.md." if severity == "ERROR" else ""
+    assert function.last == (severity, f"Cannot list the jobs: 503, Not now.{late}")
 
 
 def test_what_nobody_foresaw_brings_the_event_back_and_is_an_error(cloud, function, monkeypatch):
@@ -80,7 +88,7 @@ def test_what_nobody_foresaw_brings_the_event_back_and_is_an_error(cloud, functi
 NEWS: dict[str, Callable[..., int]] = {
     "span": complete,
     "drift": lambda cloud, function: drift(cloud, function, REPORT),
-    "schedule": lambda cloud, function: function.scheduled().status_code,
+    "schedule": lambda cloud, function: function.scheduled(slot()).status_code,
 }
 
 
@@ -92,7 +100,7 @@ def test_a_missing_right_names_the_cure_and_once_it_is_granted_the_job_starts(ca
     assert severity == "ERROR"
     assert re.sub(r"[0-9a-f]{16}", "ID", message) == (
         f"Cannot submit taxi-{cause}-ID: 403, Permission 'aiplatform.pipelineJobs.create' denied. Grant the function's account "
-        "what deploy/terraform grants it. The event waits for it, up to 24 hours."
+        "what deploy/terraform grants it. Until then the event comes back, as long as docs/continuous_training.md says."
     )
     assert cloud.jobs == []
     assert NEWS[cause](cloud, function) == 200
@@ -121,6 +129,7 @@ def of_another(**changes: Any) -> Any:
         (None, f"gs://{BUCKET}/{JOB} is not there: publish it by make publish-job, or run the release."),
         (lambda content: content[:1000], f"gs://{BUCKET}/{JOB} is no compiled job (JSONDecodeError: "),
         (lambda content: b"[]", f"gs://{BUCKET}/{JOB} is no compiled job (TypeError: "),
+        (of_another(pipelineSpec={"root": {"dag": {"tasks": {}}}}), f"gs://{BUCKET}/{JOB} is no compiled job (KeyError: "),
         (of_another(labels={"pipeline": "sales"}), f"{JOB} is a job of the pipeline 'sales', expected 'taxi'."),
         (
             of_another(runtimeConfig={"gcsOutputDirectory": "gs://dev/taxi"}),

@@ -15,7 +15,7 @@ from settings import Settings
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 SCHEDULE = "pipeline.retrain.schedule"
 # Cloud Scheduler says with it which of its moments a request stands for, the same one when it tries again.
-_SLOT_HEADER = "X-CloudScheduler-ScheduleTime"
+SLOT_HEADER = "X-CloudScheduler-ScheduleTime"
 _REPORT_VERSION = 1
 
 
@@ -79,9 +79,9 @@ def cause_of(kind: str, data: Any, headers: Mapping[str, str], settings: Setting
 
 
 def _of_schedule(headers: Mapping[str, str]) -> Cause:
-    slot = headers.get(_SLOT_HEADER, "")
+    slot = headers.get(SLOT_HEADER, "")
     if not slot:
-        raise PermanentError(f"A scheduled run without {_SLOT_HEADER}: it does not come from Cloud Scheduler.")
+        raise PermanentError(f"A scheduled run without {SLOT_HEADER}: it does not come from Cloud Scheduler.")
     return Cause("schedule", slot, f"it is scheduled for {slot}")
 
 

@@ -128,8 +128,8 @@ def _refusal(doing: str, answer: requests.Response) -> Exception:
     if answer.status_code == 404:
         return NotFoundError(f"{told} Check project, region, bucket and name.")
     if answer.status_code == 403:
-        cure = "Grant the function's account what deploy/terraform grants it. The event waits for it, up to 24 hours."
-        return ForbiddenError(f"{told} {cure}")
+        cure = "Grant the function's account what deploy/terraform grants it."
+        return ForbiddenError(f"{told} {cure} Until then the event comes back, as long as docs/continuous_training.md says.")
     return (TransientError if answer.status_code in _PASSING else PermanentError)(told)
 
 

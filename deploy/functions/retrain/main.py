@@ -14,13 +14,13 @@ from typing import Any
 import flask
 import functions_framework
 import promoted_job
-from causes import Cause, cause_of
+from causes import SCHEDULE, SLOT_HEADER, Cause, cause_of
 from cloudevents.http import CloudEvent
 from deciding import Span, newest_span, why_not
 from failures import DeferredError, PermanentError, TransientError
 from google_rest import Google, NotFoundError
 from json_log import log
-from settings import LONGEST_PAUSE_HOURS, Settings
+from settings import LATE_SCHEDULE_MINUTES, LONGEST_PAUSE_HOURS, Settings
 from werkzeug.exceptions import ServiceUnavailable
 
 # There is one instance (deploy/terraform): between looking and submitting nobody else submits.
@@ -36,7 +36,7 @@ def retrain(event: CloudEvent) -> None:
     except PermanentError as error:
         log("ERROR", str(error), **told)
     except (TransientError, DeferredError) as error:
-        if _age(event) > timedelta(hours=LONGEST_PAUSE_HOURS):
+        if _is_late(event):
             log("ERROR", f"{error} It will not be delivered much longer: docs/continuous_training.md.", **told)
         else:
             log("NOTICE" if isinstance(error, DeferredError) else error.severity, str(error), **told)
@@ -88,10 +88,14 @@ def _job(cause: Cause, span: Span | None, settings: Settings, google: Google) ->
     return job
 
 
-def _age(event: CloudEvent) -> timedelta:
-    """Return how long ago an event happened; nothing, if it does not say."""
+def _is_late(event: CloudEvent) -> bool:
+    """Tell whether an event is about to be given up by who delivers it; no, if it does not say when it happened."""
+    if event["type"] == SCHEDULE:
+        told, patience = flask.request.headers.get(SLOT_HEADER), timedelta(minutes=LATE_SCHEDULE_MINUTES)
+    else:
+        told, patience = event.get("time"), timedelta(hours=LONGEST_PAUSE_HOURS)
     try:
-        happened = datetime.fromisoformat(event["time"][:19]).replace(tzinfo=timezone.utc)
-    except (KeyError, TypeError, ValueError):
-        return timedelta()
-    return datetime.now(timezone.utc) - happened
+        happened = datetime.fromisoformat(told[:19]).replace(tzinfo=timezone.utc)
+    except (TypeError, ValueError):
+        return False
+    return datetime.now(timezone.utc) - happened > patience

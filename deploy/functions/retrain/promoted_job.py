@@ -28,8 +28,9 @@ def parse(content: bytes, place: str, pipeline: str, bucket: str) -> Job:
     try:
         job = json.loads(content)
         root = job["runtimeConfig"]["gcsOutputDirectory"]
-        found, _ = job["labels"]["pipeline"], job["pipelineSpec"]["root"]["dag"]["tasks"]
-    except (ValueError, KeyError, TypeError) as error:
+        found, spec = job["labels"]["pipeline"], job["pipelineSpec"]
+        _ = spec["root"]["dag"]["tasks"], spec["components"].values(), spec["deploymentSpec"]["executors"].values()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PermanentError(f"{place} is no compiled job ({type(error).__name__}: {error}). {again}") from None
     if found != pipeline:
         raise PermanentError(f"{place} is a job of the pipeline '{found}', expected '{pipeline}'. {again}")

@@ -11,6 +11,8 @@ from span_patterns import SpanPattern
 
 # Eventarc gives an event up after 24 hours. A span has to come through before.
 LONGEST_PAUSE_HOURS = 20.0
+# Cloud Scheduler gives a moment up after its fifth try again, 25 minutes later (retry_config in deploy/terraform).
+LATE_SCHEDULE_MINUTES = 20.0
 
 
 @dataclass(frozen=True)
