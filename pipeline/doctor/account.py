@@ -12,7 +12,6 @@ from pipeline.doctor.findings import Finding, ok, problem, warning
 if TYPE_CHECKING:
     from pipeline.doctor.subject import Subject
 
-_OF_PROJECTS = ".iam.gserviceaccount.com"
 _ACT_AS = "iam.serviceAccounts.actAs"
 # Permissions that stand for what a task does, and the predefined role that has them.
 _ALWAYS = {"roles/aiplatform.user": ("aiplatform.customJobs.create", "aiplatform.artifacts.create")}
@@ -37,22 +36,13 @@ def check_account(subject: Subject) -> Iterator[Finding]:
             "Name one of its own in the runtime file: service_account: pipeline@PROJECT.iam.gserviceaccount.com.",
         )
         return
-    name, _, domain = account.partition("@")
-    own = domain.removesuffix(_OF_PROJECTS)
-    # Of an account that is not there IAM says so only in its project; anywhere (`-`) it is one that nobody may look at.
-    home = own if own != domain else "-"
-    url = f"{subject.endpoints.iam}/v1/projects/{home}/serviceAccounts/{quote(account, safe='@')}"
+    url = f"{subject.endpoints.iam}/v1/projects/-/serviceAccounts/{quote(account, safe='@')}"
     found = cloud.ask("GET", url)
     if found.status == 404:
-        create = f"gcloud iam service-accounts create {name} --project={own}"
-        yield problem("account", f"{account} does not exist.", create if home == own else "Name one that is there.")
+        name, _, domain = account.partition("@")
+        project = domain.removesuffix(".iam.gserviceaccount.com")
+        yield problem("account", f"{account} does not exist.", f"gcloud iam service-accounts create {name} --project={project}")
         return
-    if found.status != 200:
-        yield warning(
-            "account",
-            f"Whether {account} exists and is enabled cannot be told: {found.message}. That takes iam.serviceAccounts.get.",
-            f"Have somebody look who may: gcloud iam service-accounts describe {account}",
-        )
     if found.status == 200 and found.document.get("disabled"):
         yield problem("account", f"{account} is disabled.", f"gcloud iam service-accounts enable {account}")
         return
@@ -86,13 +76,6 @@ def _rights(subject: Subject, account: str) -> Iterator[Finding]:
             f"--flatten=bindings --filter=bindings.members:{account} --format='value(bindings.role)'",
         )
         return
-    if on_bucket.status != 200:
-        yield warning(
-            "account",
-            f"What {account} may do on {runtime.bucket} cannot be told: {on_bucket.message}. That takes "
-            "storage.buckets.getIamPolicy.",
-            f"Have somebody look who may: gcloud storage buckets get-iam-policy {runtime.bucket}",
-        )
     granted = _permissions(subject, in_project.document, account)
     missing = [role for role, needed in _needed(subject).items() if not granted.issuperset(needed)]
     here = granted | (_permissions(subject, on_bucket.document, account) if on_bucket.status == 200 else set())
@@ -113,8 +96,7 @@ def _rights(subject: Subject, account: str) -> Iterator[Finding]:
             "; ".join(grants),
         )
     else:
-        where = "" if on_bucket.status == 200 else f" in {runtime.project}"
-        yield ok("account", f"{account} has the rights that tasks need{where}")
+        yield ok("account", f"{account} has the rights that tasks need")
 
 
 def _needed(subject: Subject) -> Mapping[str, tuple[str, ...]]:

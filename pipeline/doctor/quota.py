@@ -1,10 +1,8 @@
 """Quota of Vertex AI's training for the machines that a job rents at the same time.
 
 Tasks of a pipeline, custom jobs and trials all count as custom training. The names of its metrics, as the service's own
-messages of exceeded quota have them: custom_model_training_cpus is of N1 and E2 machines, other families have one of their own
-(custom_model_training_n2_cpus), then custom_model_training_nvidia_t4_gpus, and with `preemptible_` before the device for spot
-machines. No page lists them all; one that Google does not know is told as such. A TPU machine counts by its chips alone.
-Compute Engine's quotas are other ones, and do not count here.
+messages of exceeded quota have them: custom_model_training_cpus, custom_model_training_nvidia_t4_gpus, and with
+`preemptible_` before the device for spot machines. Compute Engine's quotas are other ones, and do not count here.
 """
 
 from __future__ import annotations
@@ -25,13 +23,6 @@ if TYPE_CHECKING:
 _SERVICE = "aiplatform.googleapis.com"
 _UNLIMITED = -1
 _TPUS = {"ct5lp": "tpu_v5e", "ct6e": "tpu_v6e"}
-_COMMON = ("n1", "e2")
-# Accelerators whose metrics leave something of their names out.
-_GPUS = {
-    "NVIDIA_H100_80GB": "nvidia_h100",
-    "NVIDIA_H100_MEGA_80GB": "nvidia_h100_mega",
-    "NVIDIA_H200_141GB": "nvidia_h200",
-}
 
 
 @unreachable_is_told("quota")
@@ -73,16 +64,12 @@ def demand(runtime: VertexRuntime) -> Mapping[str, int]:
 
 
 def _parts(runtime: VertexRuntime) -> Iterator[Counter[str]]:
-    from pipeline.vertex.machines import Machine
-
     for machine in runtime.stages.values():
         yield _devices(machine, 1, False)
     if pools := runtime.training:
         together = _devices(pools.chief, 1, pools.spot)
         if pools.workers:
             together += _devices(pools.workers, pools.workers.count, pools.spot)
-        if server := pools.reduction_server:
-            together += _devices(Machine(machine_type=server.machine_type), server.count, pools.spot)
         if pools.evaluator:
             together += _devices(pools.evaluator, 1, pools.spot)
         yield together
@@ -92,12 +79,12 @@ def _parts(runtime: VertexRuntime) -> Iterator[Counter[str]]:
 
 def _devices(machine: Machine, count: int, spot: bool) -> Counter[str]:
     prefix = "preemptible_" if spot else ""
-    family = machine.machine_type.partition("-")[0]
+    devices = Counter({f"{prefix}cpus": count * machine.shape.cpus})
     if machine.is_tpu:
-        return Counter({f"{prefix}{_TPUS.get(family, 'tpu')}": count * machine.shape.num_accelerators})
-    devices = Counter({f"{prefix}{'' if family in _COMMON else f'{family}_'}cpus": count * machine.shape.cpus})
-    if machine.accelerator:
-        kind = _GPUS.get(machine.accelerator.type) or machine.accelerator.type.lower().replace("tesla_", "")
+        kind = _TPUS.get(machine.machine_type.partition("-")[0], "tpu")
+        devices[f"{prefix}{kind}"] = count * machine.shape.num_accelerators
+    elif machine.accelerator:
+        kind = machine.accelerator.type.lower().replace("tesla_", "")
         devices[f"{prefix}{kind}_gpus"] = count * machine.accelerator.count
     return devices
 
