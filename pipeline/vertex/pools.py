@@ -34,6 +34,11 @@ class ReductionServer(pydantic.BaseModel):
     def _known(cls, name: str) -> str:
         return Machine(machine_type=name).machine_type
 
+    @property
+    def machine(self) -> Machine:
+        """What each of them runs on."""
+        return Machine(machine_type=self.machine_type)
+
 
 class Training(pydantic.BaseModel):
     """Machines that the Trainer runs on as a custom job."""

@@ -1,4 +1,4 @@
-"""What the doctor says of quota, networks, TensorBoard and keys."""
+"""What the doctor says of networks, TensorBoard and keys, and of services that cannot be reached."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import pytest
 from cloud_set_up import look
 from fake_google import FakeGoogle, error
 
-from pipeline.doctor.quota import demand, limit_in
-from pipeline.vertex.runtime import VertexRuntime
-
-T4 = {"machine_type": "n1-standard-16", "accelerator": {"type": "NVIDIA_TESLA_T4", "count": 2}}
-GPUS = {"accelerators": "gpu", "training": {"chief": T4, "workers": T4 | {"count": 3}}}
 PLACE = "projects/my-project/locations/europe-west4"
 ATTACHMENT = "projects/my-project/regions/europe-west4/networkAttachments/a"
 NETWORK = "projects/123/global/networks/vpc"
@@ -22,60 +17,6 @@ TENSORBOARD = f"{PLACE}/tensorboards/7"
 KEY = f"{PLACE}/keyRings/r/cryptoKeys/k"
 PRIVATE = {"subnetwork": "regions/europe-west4/subnetworks/s", "public_ips": False}
 PEERED = {"peerings": [{"name": "servicenetworking-googleapis-com", "state": "ACTIVE"}]}
-
-
-def metric(device: str) -> str:
-    quoted = f"aiplatform.googleapis.com%2Fcustom_model_training_{device}"
-    return f"GET /v1beta1/projects/my-project/services/aiplatform.googleapis.com/consumerQuotaMetrics/{quoted}"
-
-
-def limits(**by_region: int) -> dict[str, Any]:
-    buckets = [
-        {"effectiveLimit": str(value), **({"dimensions": {"region": name.replace("_", "-")}} if name != "default" else {})}
-        for name, value in by_region.items()
-    ]
-    return {"consumerQuotaLimits": [{"unit": "1/{project}/{region}", "quotaBuckets": buckets}]}
-
-
-def test_quota_of_all_machines_that_run_at_the_same_time(google: FakeGoogle, tmp_path: Path) -> None:
-    google.answers |= {
-        metric("cpus"): (200, limits(default=20, europe_west4=450)),
-        metric("nvidia_t4_gpus"): (200, limits(default=0, europe_west4=4)),
-    }
-    enough, few = look(google, tmp_path, "quota", **GPUS)
-    assert (enough.state, enough.found) == ("ok", "europe-west4 allows 450 of cpus, a job needs 64 at a time")
-    assert (few.state, few.found) == ("problem", "europe-west4 allows 4 of nvidia_t4_gpus, a job needs 8 at a time.")
-    assert "https://console.cloud.google.com/iam-admin/quotas?project=my-project" in few.cure
-    google.answers[metric("nvidia_t4_gpus")] = (200, limits(default=-1))
-    assert look(google, tmp_path, "quota", **GPUS)[1].found.startswith("europe-west4 allows any number of nvidia_t4_gpus")
-
-
-def test_quota_that_cannot_be_told_is_a_warning(google: FakeGoogle, tmp_path: Path) -> None:
-    google.answers[metric("cpus")] = error(403, "Denied.")
-    first, second = look(google, tmp_path, "quota", **GPUS)
-    assert (first.state, first.found.endswith("cannot be told: HTTP 403: Denied.")) == ("warning", True)
-    assert second.state == "warning"
-    google.answers[metric("cpus")] = (200, {"consumerQuotaLimits": [{"unit": "1/min/{project}"}]})
-    assert "it has no limit for europe-west4" in look(google, tmp_path, "quota", **GPUS)[0].found
-
-
-def test_demand_is_that_of_the_hungriest_part(tmp_path: Path) -> None:
-    base = {"project": "my-project", "region": "europe-west4", "bucket": "gs://my-bucket", "image": "a/b:source-1"}
-    stages = {"default": {"machine_type": "e2-standard-4"}, "Compressor": {"machine_type": "e2-standard-32"}}
-
-    def of(**fields: Any) -> dict[str, int]:
-        return dict(demand(VertexRuntime.model_validate(base | fields)))
-
-    assert of() == {}
-    assert of(stages=stages) == {"cpus": 32}
-    assert of(stages=stages, **GPUS) == {"cpus": 64, "nvidia_t4_gpus": 8}
-    spot = {"chief": T4, "evaluator": {"machine_type": "e2-standard-4"}, "spot": True}
-    assert of(accelerators="gpu", training=spot) == {"preemptible_cpus": 20, "preemptible_nvidia_t4_gpus": 2}
-    trials = {"service": "vizier", "parallel_trials": 5, "trial": {"machine_type": "e2-standard-8"}}
-    assert of(stages=stages, tuning=trials) == {"cpus": 40}
-    tpu = {"machine_type": "ct5lp-hightpu-4t", "tpu_topology": "2x2"}
-    assert of(accelerators="tpu", training={"chief": tpu})["tpu_v5e"] == 4
-    assert limit_in({}, "europe-west4") is None
 
 
 def test_networks_that_are_as_they_should_be(google: FakeGoogle, tmp_path: Path) -> None:
