@@ -1,33 +1,28 @@
-"""The service account that tasks run as: is it there, may one act as it, and has it the rights that the tasks need?"""
+"""The service accounts that tasks and Dataflow's workers run as: are they there, and may one act as them?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pipeline.doctor.cloud import Answer, member, unreachable_is_told
 from pipeline.doctor.findings import Finding, ok, problem, warning
+from pipeline.doctor.granted import judge_rights
 
 if TYPE_CHECKING:
     from pipeline.doctor.subject import Subject
 
 _ACT_AS = "iam.serviceAccounts.actAs"
-# Permissions that stand for what a task does, and the predefined role that has them.
-_ALWAYS = {"roles/aiplatform.user": ("aiplatform.customJobs.create", "aiplatform.artifacts.create")}
-_DATAFLOW = {
-    "roles/dataflow.developer": ("dataflow.jobs.create",),
-    "roles/dataflow.worker": ("dataflow.workItems.lease",),
-}
-_BIGQUERY = {"roles/bigquery.jobUser": ("bigquery.jobs.create",), "roles/bigquery.dataViewer": ("bigquery.tables.getData",)}
-_BUCKET = {"roles/storage.objectAdmin": ("storage.objects.create", "storage.objects.get", "storage.objects.delete")}
+_OF_PROJECT = ".iam.gserviceaccount.com"
+_APP_ENGINE = "appspot.gserviceaccount.com"
 
 
 @unreachable_is_told("account")
 def check_account(subject: Subject) -> Iterator[Finding]:
-    """Ask IAM for the account, and for what it may do."""
-    runtime, cloud = subject.vertex, subject.cloud
-    account = runtime.service_account
+    """Ask IAM for each account, and for what it may do."""
+    account = subject.vertex.service_account
+    workers = subject.vertex.dataflow.service_account if subject.vertex.dataflow else None
     if account is None:
         yield warning(
             "account",
@@ -35,26 +30,73 @@ def check_account(subject: Subject) -> Iterator[Finding]:
             "not be there.",
             "Name one of its own in the runtime file: service_account: pipeline@PROJECT.iam.gserviceaccount.com.",
         )
-        return
-    url = f"{subject.endpoints.iam}/v1/projects/-/serviceAccounts/{quote(account, safe='@')}"
-    found = cloud.ask("GET", url)
-    if found.status == 404:
-        name, _, domain = account.partition("@")
-        project = domain.removesuffix(".iam.gserviceaccount.com")
-        yield problem("account", f"{account} does not exist.", f"gcloud iam service-accounts create {name} --project={project}")
-        return
-    if found.status == 200 and found.document.get("disabled"):
-        yield problem("account", f"{account} is disabled.", f"gcloud iam service-accounts enable {account}")
-        return
-    yield _may_act_as(cloud.ask("POST", f"{url}:testIamPermissions", body={"permissions": [_ACT_AS]}), account, cloud.account)
-    yield from _rights(subject, account)
+    for each in dict.fromkeys(name for name in (account, workers) if name):
+        url, caller = _url(subject, each), subject.cloud.account
+        if finding := _not_usable(subject.cloud.ask("GET", url), each, caller):
+            yield finding
+            if finding.state == "problem":
+                continue
+        if each == account:
+            answer = subject.cloud.ask("POST", f"{url}:testIamPermissions", body={"permissions": [_ACT_AS]})
+            yield _may_act_as(answer, account, caller)
+        yield from judge_rights(subject, each)
+    if account and workers and workers != account:
+        yield warning(
+            "account",
+            f"Not checked: whether {account} may act as {workers}, which it must to start Dataflow's workers.",
+            _grant_act_as(workers, account),
+        )
+
+
+def project_of(account: str) -> str | None:
+    """Return the project that a service account's address names; None of one that names none, as Compute Engine's default."""
+    name, _, domain = account.partition("@")
+    if domain == _APP_ENGINE:
+        return name
+    if not domain.endswith(_OF_PROJECT):
+        return None
+    project, _, organization = domain.removesuffix(_OF_PROJECT).partition(".")
+    return f"{organization}:{project}" if organization else project
+
+
+def _url(subject: Subject, account: str) -> str:
+    """Return where IAM has an account.
+
+    With `-` for its project IAM says 403 of one that does not exist:
+    https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts/get
+    """
+    project = quote(project_of(account) or "-", safe=":")
+    return f"{subject.endpoints.iam}/v1/projects/{project}/serviceAccounts/{quote(account, safe='@')}"
+
+
+def _not_usable(answer: Answer, account: str, caller: str) -> Finding | None:
+    """Return what keeps an account from being used, or being looked at; None for one that is there."""
+    if answer.status == 200:
+        if not answer.document.get("disabled"):
+            return None
+        return problem("account", f"{account} is disabled.", f"gcloud iam service-accounts enable {account}")
+    if answer.status == 404:
+        return problem("account", f"{account} does not exist.", _create(account))
+    if answer.status != 403:
+        return warning("account", f"{account} cannot be looked at: {answer.message}.", "Look again in a minute.")
+    return warning(
+        "account",
+        f"Whether {account} is there could not be checked: {answer.message}. It may not exist, or {caller} lacks "
+        "iam.serviceAccounts.get.",
+        f"gcloud projects add-iam-policy-binding {project_of(account) or 'ITS_PROJECT'} --member={member(caller)} "
+        f"--role=roles/iam.serviceAccountViewer; if it does not exist: {_create(account)}",
+    )
+
+
+def _create(account: str) -> str:
+    name, _, domain = account.partition("@")
+    if domain.endswith(_OF_PROJECT):
+        return f"gcloud iam service-accounts create {name} --project={project_of(account)}"
+    return "name an account of your own, or enable the API of Compute Engine or App Engine, which makes its default account."
 
 
 def _may_act_as(answer: Answer, account: str, caller: str) -> Finding:
-    grant = (
-        f"gcloud iam service-accounts add-iam-policy-binding {account} --member={member(caller)} "
-        "--role=roles/iam.serviceAccountUser"
-    )
+    grant = _grant_act_as(account, caller)
     if answer.status != 200:
         return warning("account", f"Whether {caller} may act as {account} cannot be told: {answer.message}.", grant)
     if _ACT_AS not in answer.document.get("permissions", ()):
@@ -62,57 +104,8 @@ def _may_act_as(answer: Answer, account: str, caller: str) -> Finding:
     return ok("account", f"{caller} may act as {account}")
 
 
-def _rights(subject: Subject, account: str) -> Iterator[Finding]:
-    """Hold what is granted to the account in the project and on the bucket to what tasks need."""
-    runtime, endpoints = subject.vertex, subject.endpoints
-    in_project = subject.cloud.ask("POST", f"{endpoints.resource_manager}/v1/projects/{runtime.project}:getIamPolicy", body={})
-    bucket = runtime.bucket.removeprefix("gs://")
-    on_bucket = subject.cloud.ask("GET", f"{endpoints.storage}/storage/v1/b/{quote(bucket, safe='')}/iam")
-    if in_project.status != 200:
-        yield warning(
-            "account",
-            f"What {account} may do in {runtime.project} cannot be told: {in_project.message}.",
-            f"Have somebody look who may: gcloud projects get-iam-policy {runtime.project} "
-            f"--flatten=bindings --filter=bindings.members:{account} --format='value(bindings.role)'",
-        )
-        return
-    granted = _permissions(subject, in_project.document, account)
-    missing = [role for role, needed in _needed(subject).items() if not granted.issuperset(needed)]
-    here = granted | (_permissions(subject, on_bucket.document, account) if on_bucket.status == 200 else set())
-    grants = [
-        f"gcloud projects add-iam-policy-binding {runtime.project} --member={member(account)} --role={role}" for role in missing
-    ]
-    if on_bucket.status == 200 and not here.issuperset(*_BUCKET.values()):
-        missing.append("roles/storage.objectAdmin on the bucket")
-        grants.append(
-            f"gcloud storage buckets add-iam-policy-binding {runtime.bucket} --member={member(account)} "
-            "--role=roles/storage.objectAdmin"
-        )
-    if missing:
-        yield warning(
-            "account",
-            f"{account} is not granted in {runtime.project} itself what tasks need of {', '.join(missing)}. A group, a folder "
-            "or the organization may grant it, which is not seen from here.",
-            "; ".join(grants),
-        )
-    else:
-        yield ok("account", f"{account} has the rights that tasks need")
-
-
-def _needed(subject: Subject) -> Mapping[str, tuple[str, ...]]:
-    """Return {role: permissions of it} that tasks need in the project."""
-    from pipeline.data_config import BigQueryData
-
-    config = subject.config_or_none()
-    reads_bigquery = config is not None and isinstance(config.data, BigQueryData)
-    return _ALWAYS | (_DATAFLOW if subject.vertex.dataflow else {}) | (_BIGQUERY if reads_bigquery else {})
-
-
-def _permissions(subject: Subject, policy: Mapping[str, Any], account: str) -> set[str]:
-    """Return the permissions of the roles that a policy grants to an account."""
-    permissions: set[str] = set()
-    for binding in policy.get("bindings", ()):
-        if f"serviceAccount:{account}" in binding.get("members", ()) and not binding.get("condition"):
-            role = subject.cloud.ask("GET", f"{subject.endpoints.iam}/v1/{binding['role']}")
-            permissions.update(role.document.get("includedPermissions", ()))
-    return permissions
+def _grant_act_as(account: str, actor: str) -> str:
+    return (
+        f"gcloud iam service-accounts add-iam-policy-binding {account} --member={member(actor)} "
+        "--role=roles/iam.serviceAccountUser"
+    )

@@ -1,11 +1,12 @@
 """Names of Vertex AI's quota metrics for custom training.
 
-Each is `aiplatform.googleapis.com/custom_model_training_DEVICE`, with `preemptible_` before the device on spot machines. CPUs are
-counted by family of machine; N1 and E2 share one metric. GPUs and TPU chips are counted by model, whose name here is shorter than
-the API's name of the accelerator. No page lists them all. Those in CONFIRMED were seen, letter by letter, in messages of the
-service or in what Google publishes: https://github.com/GoogleCloudPlatform/vertex-ai-samples (notebook_util/common_util.py and
-vertex-distributed-training/a3mega), https://github.com/GoogleCloudPlatform/training-data-analyst/issues/2457. The others follow
-the same pattern, and whoever asks for one has to say so.
+Each is `aiplatform.googleapis.com/custom_model_training_DEVICE`, with `preemptible_` before the device on spot machines. CPUs
+are counted by family of machine; N1 and E2 share one metric. GPUs and TPU chips are counted by model, whose name here is
+shorter than the API's name of the accelerator. No page lists them all. Those in CONFIRMED were seen, letter by letter, in
+messages of the service or in what Google publishes: https://github.com/GoogleCloudPlatform/vertex-ai-samples
+(notebook_util/common_util.py and vertex-distributed-training/a3mega),
+https://github.com/GoogleCloudPlatform/training-data-analyst/issues/2457. The others follow the same pattern, and whoever asks
+for one has to say so.
 """
 
 from __future__ import annotations

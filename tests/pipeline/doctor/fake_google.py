@@ -19,6 +19,7 @@ ACCOUNT = "pipeline@my-project.iam.gserviceaccount.com"
 PERMISSIONS = ["storage.objects.create", "storage.objects.delete", "storage.objects.get", "storage.objects.list"]
 DIGEST = "sha256:" + "ab" * 32
 _TOKEN = "token-of-the-fake"
+_ANY_PROJECT = "/v1/projects/-/serviceAccounts/"
 
 
 def error(status: int, message: str, reason: str = "") -> tuple[int, dict[str, Any]]:
@@ -34,8 +35,8 @@ class FakeGoogle:
 
     Attributes:
       url: where it listens.
-      answers: {"METHOD /path": (status, document)}, or what gives that of query, headers and body; anything else is a 404. A
-        document of bytes is sent as it is.
+      answers: {"METHOD /path": (status, document)}, or what gives that of query, headers and body; anything else is a 404, or a
+        403 where the service says so. A document of bytes is sent as it is.
       requests: [(method, path, query, headers by lower-case name)] without those for tokens.
       bodies: of the same, None for none.
       token_status: what the token endpoint says.
@@ -59,8 +60,23 @@ class FakeGoogle:
         self.bodies.append(json.loads(body) if body else None)
         if headers.get("authorization") != f"Bearer {_TOKEN}":
             return error(401, "Request had invalid authentication credentials.")
+        if parts.path.startswith(_ANY_PROJECT):
+            return self._account_of_any_project(method, parts.path.removeprefix(_ANY_PROJECT))
         found = self.answers.get(f"{method} {parts.path}", error(404, "Not found."))
         return found(parse_qs(parts.query), headers, self.bodies[-1]) if callable(found) else found
+
+    def _account_of_any_project(self, method: str, account: str) -> tuple[int, dict[str, Any]]:
+        """IAM under `projects/-` finds an account that is there, and says of any other what it says of one that is hidden."""
+        for asked, answer in self.answers.items():
+            if (
+                asked.startswith(f"{method} /v1/projects/")
+                and asked.endswith(f"/serviceAccounts/{account}")
+                and answer[0] != 404
+            ):
+                return answer
+        return error(
+            403, "Permission 'iam.serviceAccounts.get' denied on resource (or it may not exist).", "IAM_PERMISSION_DENIED"
+        )
 
     def credentials_file(self, folder: Path, token_url: str = "") -> Path:
         """Write the key file of a service account whose tokens come from here."""

@@ -9,12 +9,14 @@ import pytest
 from cloud_set_up import CALLER_PERMISSIONS, PROJECT_RIGHTS, look
 from fake_google import ACCOUNT, FakeGoogle, error
 
+from pipeline.doctor.account import project_of
+
 PIPELINE = "tasks@my-project.iam.gserviceaccount.com"
-FOUND = f"GET /v1/projects/-/serviceAccounts/{PIPELINE}"
-ACT_AS = f"POST /v1/projects/-/serviceAccounts/{PIPELINE}:testIamPermissions"
+FOUND = f"GET /v1/projects/my-project/serviceAccounts/{PIPELINE}"
+ACT_AS = f"POST /v1/projects/my-project/serviceAccounts/{PIPELINE}:testIamPermissions"
 POLICY, BUCKET_POLICY = "POST /v1/projects/my-project:getIamPolicy", "GET /storage/v1/b/my-bucket/iam"
 USER = ["aiplatform.customJobs.create", "aiplatform.artifacts.create"]
-OBJECTS = ["storage.objects.create", "storage.objects.get", "storage.objects.delete"]
+OBJECTS = [f"storage.objects.{verb}" for verb in ("create", "get", "list", "delete")]
 
 
 def policy(*roles: str, member: str = f"serviceAccount:{PIPELINE}", **fields: Any) -> tuple[int, dict[str, Any]]:
@@ -75,7 +77,13 @@ def test_what_is_not_granted_is_named_with_its_cure(granted: FakeGoogle, tmp_pat
 
 def test_role_under_a_condition_does_not_count(granted: FakeGoogle, tmp_path: Path) -> None:
     granted.answers[POLICY] = policy("roles/aiplatform.user", condition={"expression": "request.time < timestamp('2020')"})
-    assert "roles/aiplatform.user" in look(granted, tmp_path, "account", service_account=PIPELINE, dataflow=None)[-1].found
+    found = look(granted, tmp_path, "account", service_account=PIPELINE, dataflow=None)[-1].found
+    assert "not granted in my-project itself what tasks need of roles/aiplatform.user." in found
+    assert found.endswith("Granted under a condition, and not counted: roles/aiplatform.user.")
+    (version,) = [body["options"] for body in granted.bodies if body and "options" in body]
+    assert version == {"requestedPolicyVersion": 3}  # IAM hides conditions from whoever asks for less
+    (query,) = [query for _, path, query, _ in granted.requests if path.endswith("/b/my-bucket/iam")]
+    assert query == {"optionsRequestedPolicyVersion": ["3"]}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +91,7 @@ def test_role_under_a_condition_does_not_count(granted: FakeGoogle, tmp_path: Pa
     [
         (FOUND, error(404, "Unknown."), "problem", "does not exist", "gcloud iam service-accounts create tasks"),
         (FOUND, (200, {"disabled": True}), "problem", "is disabled", "gcloud iam service-accounts enable"),
+        (FOUND, error(503, "Backend."), "warning", "cannot be looked at: HTTP 503: Backend.", "in a minute"),
         (ACT_AS, (200, {}), "problem", "may not act as", "--role=roles/iam.serviceAccountUser"),
         (ACT_AS, error(403, "Denied."), "warning", "cannot be told: HTTP 403: Denied.", "--role=roles/iam.serviceAccountUser"),
         (POLICY, error(403, "Denied."), "warning", "cannot be told: HTTP 403: Denied.", "gcloud projects get-iam-policy"),
@@ -102,3 +111,81 @@ def test_no_account_is_a_warning(google: FakeGoogle, tmp_path: Path) -> None:
     (found,) = look(google, tmp_path, "account")
     assert (found.state, "default Compute Engine account" in found.found) == ("warning", True)
     assert google.requests == []
+
+
+def test_account_that_may_not_be_seen_may_not_exist(granted: FakeGoogle, tmp_path: Path) -> None:
+    granted.answers[FOUND] = error(403, "Permission 'iam.serviceAccounts.get' denied on resource (or it may not exist).")
+    unseen, acting, rights = look(granted, tmp_path, "account", service_account=PIPELINE)
+    assert unseen.state == "warning"
+    assert unseen.found == (
+        f"Whether {PIPELINE} is there could not be checked: HTTP 403: Permission 'iam.serviceAccounts.get' denied on resource "
+        f"(or it may not exist). It may not exist, or {ACCOUNT} lacks iam.serviceAccounts.get."
+    )
+    assert "projects add-iam-policy-binding my-project" in unseen.cure
+    assert "--role=roles/iam.serviceAccountViewer; if it does not exist: gcloud iam service-accounts create" in unseen.cure
+    assert [acting.state, rights.state] == ["ok", "ok"]
+
+
+def test_default_account_of_compute_engine_names_no_project(granted: FakeGoogle, tmp_path: Path) -> None:
+    default = "123-compute@developer.gserviceaccount.com"
+    unseen, acting, _ = look(granted, tmp_path, "account", service_account=default)
+    assert (unseen.state, acting.state) == ("warning", "warning")
+    assert f"It may not exist, or {ACCOUNT} lacks iam.serviceAccounts.get." in unseen.found
+    assert "enable the API of Compute Engine" in unseen.cure
+    granted.answers[f"GET /v1/projects/123/serviceAccounts/{default}"] = (200, {"email": default})
+    granted.answers[f"POST /v1/projects/123/serviceAccounts/{default}:testIamPermissions"] = granted.answers[ACT_AS]
+    acting, _ = look(granted, tmp_path, "account", service_account=default)
+    assert (acting.state, acting.found) == ("ok", f"{ACCOUNT} may act as {default}")
+
+
+@pytest.mark.parametrize(
+    ("account", "project"),
+    [
+        (PIPELINE, "my-project"),
+        ("tasks@my-project.example.com.iam.gserviceaccount.com", "example.com:my-project"),
+        ("my-project@appspot.gserviceaccount.com", "my-project"),
+        ("123-compute@developer.gserviceaccount.com", None),
+    ],
+)
+def test_project_of_an_account(account: str, project: str | None) -> None:
+    assert project_of(account) == project
+
+
+def test_policy_of_the_bucket_that_may_not_be_read_is_told(granted: FakeGoogle, tmp_path: Path) -> None:
+    granted.answers[BUCKET_POLICY] = error(403, "Denied.")
+    (found,) = look(granted, tmp_path, "account", service_account=PIPELINE)[1:]
+    assert found.state == "warning"
+    assert found.found == (
+        f"What {PIPELINE} may do in gs://my-bucket could not be checked: HTTP 403: Denied. "
+        "It takes storage.buckets.getIamPolicy."
+    )
+    assert found.cure.startswith("Have somebody look who may: gcloud storage buckets get-iam-policy gs://my-bucket ")
+    granted.answers["GET /v1/projects/my-project/roles/ours"][1]["includedPermissions"] += OBJECTS  # the project grants it all
+    assert [each.state for each in look(granted, tmp_path, "account", service_account=PIPELINE)] == ["ok", "ok"]
+
+
+def test_bucket_is_looked_at_where_the_project_may_not_be(granted: FakeGoogle, tmp_path: Path) -> None:
+    granted.answers |= {POLICY: error(403, "Denied."), BUCKET_POLICY: (200, {})}
+    _, project, bucket = look(granted, tmp_path, "account", service_account=PIPELINE)
+    assert project.found.endswith("cannot be told: HTTP 403: Denied. It takes resourcemanager.projects.getIamPolicy.")
+    assert "what tasks need of roles/storage.objectAdmin on the bucket." in bucket.found
+
+
+def test_role_that_may_not_be_read_is_told(granted: FakeGoogle, tmp_path: Path) -> None:
+    granted.answers["GET /v1/projects/my-project/roles/ours"] = error(403, "Denied.")
+    found = look(granted, tmp_path, "account", service_account=PIPELINE)[-1]
+    assert found.state == "warning"
+    assert "could not be checked, it takes iam.roles.get: projects/my-project/roles/ours (HTTP 403: Denied)." in found.found
+
+
+def test_account_of_dataflows_workers_is_looked_at_too(granted: FakeGoogle, tmp_path: Path) -> None:
+    workers = "workers@my-project.iam.gserviceaccount.com"
+    flow = {"service_account": workers}
+    _, tasks, missing, unchecked = look(granted, tmp_path, "account", service_account=PIPELINE, dataflow=flow)
+    assert tasks.found == f"{PIPELINE} has the rights that tasks need"
+    assert (missing.state, missing.found) == ("problem", f"{workers} does not exist.")
+    assert (unchecked.state, unchecked.found.startswith("Not checked: whether")) == ("warning", True)
+    assert f"add-iam-policy-binding {workers} --member=serviceAccount:{PIPELINE}" in unchecked.cure
+    granted.answers[FOUND.replace(PIPELINE, workers)] = (200, {"email": workers})
+    _, _, rights, _ = look(granted, tmp_path, "account", service_account=PIPELINE, dataflow=flow)
+    assert "what tasks need of roles/dataflow.worker, roles/storage.objectAdmin on the bucket." in rights.found

@@ -1,0 +1,145 @@
+"""What is granted to a service account in the project and on the bucket, held to what tasks and workers do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pipeline.doctor.cloud import Answer, member
+from pipeline.doctor.findings import Finding, ok, warning
+
+if TYPE_CHECKING:
+    from pipeline.doctor.subject import Subject
+
+# Permissions that stand for what a task does, and the predefined role that has them.
+_ALWAYS = {"roles/aiplatform.user": ("aiplatform.customJobs.create", "aiplatform.artifacts.create")}
+_DATAFLOW = {"roles/dataflow.developer": ("dataflow.jobs.create",)}
+_WORKER = {"roles/dataflow.worker": ("dataflow.workItems.lease",)}
+_BIGQUERY = {"roles/bigquery.jobUser": ("bigquery.jobs.create",), "roles/bigquery.dataViewer": ("bigquery.tables.getData",)}
+_BUCKET_ROLE = "roles/storage.objectAdmin"
+_BUCKET = frozenset(f"storage.objects.{verb}" for verb in ("create", "get", "list", "delete"))
+# Without it, IAM hides that a role is granted under a condition: https://cloud.google.com/iam/docs/policies#specifying-version-get
+_POLICY_VERSION = 3
+
+
+@dataclass
+class Granted:
+    """What a policy grants to an account.
+
+    Attributes:
+      permissions: of the roles that are granted without a condition.
+      conditional: roles that are granted under a condition.
+      unread: roles whose permissions cannot be read, and why.
+    """
+
+    permissions: set[str] = field(default_factory=set)
+    conditional: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+
+def judge_rights(subject: Subject, account: str) -> Iterator[Finding]:
+    """Ask for both policies, and name what is missing."""
+    runtime, endpoints, cloud = subject.vertex, subject.endpoints, subject.cloud
+    project_answer = cloud.ask(
+        "POST",
+        f"{endpoints.resource_manager}/v1/projects/{runtime.project}:getIamPolicy",
+        body={"options": {"requestedPolicyVersion": _POLICY_VERSION}},
+    )
+    bucket_answer = cloud.ask(
+        "GET",
+        f"{endpoints.storage}/storage/v1/b/{quote(runtime.bucket.removeprefix('gs://'), safe='')}/iam",
+        [("optionsRequestedPolicyVersion", str(_POLICY_VERSION))],
+    )
+    in_project, on_bucket = _granted(subject, project_answer, account), _granted(subject, bucket_answer, account)
+    missing: dict[str, str] = {}
+    if project_answer.status == 200:
+        missing = _missing_in_project(subject, in_project, account)
+    else:
+        yield _project_untold(project_answer, runtime.project, account)
+    is_bucket_open = not in_project.permissions | on_bucket.permissions >= _BUCKET
+    if is_bucket_open and bucket_answer.status == 200:
+        missing[f"{_BUCKET_ROLE} on the bucket"] = (
+            f"gcloud storage buckets add-iam-policy-binding {runtime.bucket} --member={member(account)} --role={_BUCKET_ROLE}"
+        )
+    elif is_bucket_open:
+        yield _bucket_untold(bucket_answer, runtime.bucket, account)
+    if missing:
+        yield _not_granted(missing, runtime.project, account, in_project, on_bucket)
+    elif project_answer.status == 200 and not (is_bucket_open and bucket_answer.status != 200):
+        yield ok("account", f"{account} has the rights that tasks need")
+
+
+def _missing_in_project(subject: Subject, granted: Granted, account: str) -> dict[str, str]:
+    """Return {role that is not granted: what grants it}."""
+    return {
+        role: f"gcloud projects add-iam-policy-binding {subject.vertex.project} --member={member(account)} --role={role}"
+        for role, needed in _needed(subject, account).items()
+        if not granted.permissions.issuperset(needed)
+    }
+
+
+def _needed(subject: Subject, account: str) -> Mapping[str, tuple[str, ...]]:
+    """Return {role: permissions of it} that an account needs in the project, for tasks, for Dataflow's workers, or for both."""
+    from pipeline.data_config import BigQueryData
+
+    runtime, config = subject.vertex, subject.config_or_none()
+    flow = runtime.dataflow
+    needed: dict[str, tuple[str, ...]] = {}
+    if account == runtime.service_account:
+        reads_bigquery = config is not None and isinstance(config.data, BigQueryData)
+        needed |= _ALWAYS | (_DATAFLOW if flow else {}) | (_BIGQUERY if reads_bigquery else {})
+    if flow and account == (flow.service_account or runtime.service_account):
+        needed |= _WORKER
+    return needed
+
+
+def _granted(subject: Subject, answer: Answer, account: str) -> Granted:
+    granted = Granted()
+    if answer.status != 200:
+        return granted
+    for binding in answer.document.get("bindings", ()):
+        if f"serviceAccount:{account}" not in binding.get("members", ()):
+            continue
+        if binding.get("condition"):
+            granted.conditional.append(binding["role"])
+            continue
+        role = subject.cloud.ask("GET", f"{subject.endpoints.iam}/v1/{binding['role']}")
+        if role.status == 200:
+            granted.permissions.update(role.document.get("includedPermissions", ()))
+        else:
+            granted.unread.append(f"{binding['role']} ({role.message})")
+    return granted
+
+
+def _not_granted(missing: Mapping[str, str], project: str, account: str, *policies: Granted) -> Finding:
+    found = (
+        f"{account} is not granted in {project} itself what tasks need of {', '.join(missing)}. A group, a folder or the "
+        "organization may grant it, which is not seen from here."
+    )
+    if unread := [role for policy in policies for role in policy.unread]:
+        found += f" What these roles of it allow could not be checked, it takes iam.roles.get: {', '.join(unread)}."
+    if conditional := [role for policy in policies for role in policy.conditional]:
+        found += f" Granted under a condition, and not counted: {', '.join(conditional)}."
+    return warning("account", found, "; ".join(missing.values()))
+
+
+def _project_untold(answer: Answer, project: str, account: str) -> Finding:
+    needs = " It takes resourcemanager.projects.getIamPolicy." if answer.status == 403 else ""
+    return warning(
+        "account",
+        f"What {account} may do in {project} cannot be told: {answer.message}.{needs}",
+        f"Have somebody look who may: gcloud projects get-iam-policy {project} "
+        f"--flatten=bindings --filter=bindings.members:{account} --format='value(bindings.role)'",
+    )
+
+
+def _bucket_untold(answer: Answer, bucket: str, account: str) -> Finding:
+    needs = " It takes storage.buckets.getIamPolicy." if answer.status == 403 else ""
+    return warning(
+        "account",
+        f"What {account} may do in {bucket} could not be checked: {answer.message}.{needs}",
+        f"Have somebody look who may: gcloud storage buckets get-iam-policy {bucket} "
+        f"--flatten=bindings --filter=bindings.members:{account} --format='value(bindings.role)'",
+    )
