@@ -32,8 +32,9 @@ def check_bucket(subject: Subject) -> Iterator[Finding]:
         if answer.status == 403:
             yield problem(
                 "bucket",
-                f"{cloud.account} may not look at {runtime.bucket} ({answer.message}). It may also be somebody else's.",
-                f"{grant}roles/storage.admin; or name a bucket of your own.",
+                f"{cloud.account} may not look at {runtime.bucket} ({answer.message}). It may not exist, or be somebody "
+                "else's.",
+                f"{grant}roles/storage.admin; or make or name a bucket of your own.",
             )
             return
         if answer.status != 200:

@@ -89,9 +89,11 @@ def _needed(subject: Subject, account: str) -> Mapping[str, tuple[str, ...]]:
     needed: dict[str, tuple[str, ...]] = {}
     if account == runtime.service_account:
         reads_bigquery = config is not None and isinstance(config.data, BigQueryData)
-        needed |= _ALWAYS | (_DATAFLOW if flow else {}) | (_BIGQUERY if reads_bigquery else {})
+        needed.update(_ALWAYS)
+        needed.update(_DATAFLOW if flow else {})
+        needed.update(_BIGQUERY if reads_bigquery else {})
     if flow and account == (flow.service_account or runtime.service_account):
-        needed |= _WORKER
+        needed.update(_WORKER)
     return needed
 
 

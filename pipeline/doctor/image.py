@@ -18,6 +18,8 @@ _MANIFESTS = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+# Vertex AI's service agents: its own, and that of custom code.
+_READERS = ("gcp-sa-aiplatform", "gcp-sa-aiplatform-cc")
 _DIGEST_HEADER = "docker-content-digest"
 
 
@@ -37,6 +39,12 @@ class Image:
     def is_googles(self) -> bool:
         """Whether Google's registries have it: nobody else is shown the credentials."""
         return self.host == "gcr.io" or self.host.endswith((".pkg.dev", ".gcr.io"))
+
+    @property
+    def project(self) -> str:
+        """Whose it is, in Google's registries."""
+        first, _, rest = self.repository.partition("/")
+        return f"{first}:{rest.partition('/')[0]}" if "." in first else first
 
 
 def parse_image(name: str) -> Image:
@@ -80,13 +88,29 @@ def check_image(subject: Subject) -> Iterator[Finding]:
     elif answer.status in (401, 403):
         yield problem(
             "image",
-            f"{cloud.account} may not read {name} (HTTP {answer.status}).",
-            f"Grant it on the registry's project: gcloud projects add-iam-policy-binding {subject.vertex.project} "
+            f"{cloud.account} may not read {name}, or it does not exist (HTTP {answer.status}).",
+            f"Grant it on the registry's project: gcloud projects add-iam-policy-binding {image.project} "
             f"--member={member(cloud.account)} --role=roles/artifactregistry.reader",
         )
     else:
         yield problem("image", f"{name} cannot be looked at: {answer.message}.", "Look again in a minute.")
     yield from _judge_pin(image, answer.headers.get(_DIGEST_HEADER), subject)
+    yield from _judge_project(image, subject)
+
+
+def _judge_project(image: Image, subject: Subject) -> Iterator[Finding]:
+    """Say what is not seen of an image of another project: there, Vertex AI reads nothing unless it is granted."""
+    if image.project == subject.vertex.project:
+        return
+    role = "roles/artifactregistry.reader"
+    grant = f"gcloud projects add-iam-policy-binding {image.project} --role={role} --member=serviceAccount:"
+    yield warning(
+        "image",
+        f"Not checked: whether Vertex AI may read it in {image.project}, which is another project than "
+        f"{subject.vertex.project}.",
+        f"Grant it to Vertex AI's service agents, with the number of {subject.vertex.project}: "
+        + "; ".join(f"{grant}service-NUMBER@{agent}.iam.gserviceaccount.com" for agent in _READERS),
+    )
 
 
 def _judge_pin(image: Image, digest: str | None, subject: Subject) -> Iterator[Finding]:

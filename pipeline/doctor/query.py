@@ -11,11 +11,14 @@ from pipeline.doctor.findings import Finding, ok, problem, warning
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
+    from pipeline.doctor.cloud import Answer
     from pipeline.doctor.subject import Subject
 
-# What TFX makes tf.Examples of; other types end BigQueryExampleGen.
-_NUMBERS = ("INTEGER", "INT64", "FLOAT", "FLOAT64", "BOOLEAN", "BOOL")
+# What TFX makes tf.Examples of, by the names that the API gives types; others end BigQueryExampleGen.
+_NUMBERS = ("INTEGER", "FLOAT", "BOOLEAN")
 _READABLE = (*_NUMBERS, "STRING")
+# Of 403: https://cloud.google.com/bigquery/docs/error-messages
+_TOO_MANY = ("quotaExceeded", "rateLimitExceeded")
 
 
 @unreachable_is_told("query")
@@ -32,14 +35,14 @@ def check_query(subject: Subject) -> Iterator[Finding]:
         f"{subject.endpoints.bigquery}/bigquery/v2/projects/{project}/jobs",
         body={"configuration": {"dryRun": True, "query": {"query": config.data.query, "useLegacySql": False}}},
     )
-    if answer.status == 403:
+    if answer.status == 403 and not _is_too_much(answer):
         grant = f"gcloud projects add-iam-policy-binding {project} --member={member(subject.cloud.account)} --role="
         yield problem(
             "query",
             f"{subject.cloud.account} may not run it: {answer.message}.",
             f"{grant}roles/bigquery.jobUser; and roles/bigquery.dataViewer on the tables.",
         )
-    elif answer.status == 400:
+    elif answer.status in (400, 404):  # 404: of a table, a dataset or a project that it names
         yield problem("query", f"BigQuery does not take it: {answer.message}.", f"Correct data.query in {subject.config}.")
     elif answer.status != 200:
         yield warning("query", f"It cannot be planned: {answer.message}.", "Look again in a minute.")
@@ -47,14 +50,36 @@ def check_query(subject: Subject) -> Iterator[Finding]:
         yield from _judge(config, answer.document.get("statistics", {}), f"Correct data.query in {subject.config}.")
 
 
+def _is_too_much(answer: Answer) -> bool:
+    errors = (answer.document.get("error") or {}).get("errors", ())
+    return any(error.get("reason") in _TOO_MANY for error in errors)
+
+
 def _judge(config: PipelineConfig, statistics: Mapping[str, Any], cure: str) -> Iterator[Finding]:
     fields = {field["name"]: field for field in statistics.get("query", {}).get("schema", {}).get("fields", ())}
-    wrong = [*_lost(config.columns, fields), *_unreadable(fields), *_no_numbers(config.number_columns, fields)]
+    wrong = [
+        *_unwrappable(config, statistics),
+        *_lost(config.columns, fields),
+        *_unreadable(fields),
+        *_no_numbers(config.number_columns, fields),
+    ]
     for text in wrong:
         yield problem("query", text, cure)
     if not wrong:
         size = int(statistics.get("totalBytesProcessed", 0))
         yield ok("query", f"it returns the {len(config.columns)} columns that the config names, and reads {size / 1e9:.3g} GB")
+
+
+def _unwrappable(config: PipelineConfig, statistics: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what BigQuery takes, but not in `SELECT * FROM (QUERY)`, as TFX runs it to learn its types."""
+    from pipeline.data_config import BigQueryData
+
+    assert isinstance(config.data, BigQueryData)
+    kind = statistics.get("query", {}).get("statementType", "SELECT")
+    if kind != "SELECT":
+        yield f"It is a {kind}, and TFX puts it in parentheses: it has to be one SELECT."
+    elif config.data.query.rstrip().endswith(";"):
+        yield "It ends with a semicolon, and TFX puts it in parentheses. Leave the semicolon out."
 
 
 def _lost(columns: list[str], fields: Mapping[str, Any]) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pipeline.doctor.cloud import unreachable_is_told
 from pipeline.doctor.findings import Finding, ok, problem, warning
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pipeline.doctor.subject import Subject
 
 _ENCRYPTS = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+# {who uses the key: the domain of its service agent}; workers of Dataflow have disks of Compute Engine's.
+_VERTEX = {"Vertex AI": "gcp-sa-aiplatform"}
+_DATAFLOW = {"Dataflow": "dataflow-service-producer-prod", "Compute Engine": "compute-system"}
 
 
 @unreachable_is_told("tensorboard")
@@ -29,17 +32,17 @@ def check_tensorboard(subject: Subject) -> Iterator[Finding]:
         yield warning("tensorboard", f"{name} cannot be looked at: {answer.message}.", "Have somebody look who may.")
     else:
         yield ok("tensorboard", f"{name} is there")
-        if runtime.service_account is None:
-            yield problem(
-                "tensorboard",
-                "Training jobs with a TensorBoard need a service account, and the runtime file names none.",
-                "Name one: service_account: pipeline@PROJECT.iam.gserviceaccount.com.",
-            )
+    if runtime.service_account is None:
+        yield problem(
+            "tensorboard",
+            "Training jobs with a TensorBoard need a service account, and the runtime file names none.",
+            "Name one: service_account: pipeline@PROJECT.iam.gserviceaccount.com.",
+        )
 
 
 @unreachable_is_told("key")
 def check_key(subject: Subject) -> Iterator[Finding]:
-    """Ask Cloud KMS for the key, if the runtime names one, and whether Vertex AI may use it."""
+    """Ask Cloud KMS for the key, if the runtime names one, and whether those who encrypt with it may use it."""
     runtime = subject.vertex
     if not (name := runtime.encryption_key):
         return
@@ -52,27 +55,37 @@ def check_key(subject: Subject) -> Iterator[Finding]:
         yield warning("key", f"{name} cannot be looked at: {answer.message}.", "Have somebody look who may.")
     elif answer.document.get("purpose", "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT":
         yield problem("key", f"{name} is for {answer.document['purpose']}.", "Name a key for ENCRYPT_DECRYPT.")
-    elif (state := answer.document.get("primary", {}).get("state", "ENABLED")) != "ENABLED":
-        enable = f"gcloud kms keys versions enable {answer.document['primary'].get('name', 'VERSION')}"
+    elif not (primary := answer.document.get("primary")):
+        create = f"gcloud kms keys versions create --key={name} --primary"
+        yield problem("key", f"{name} has no primary version, so that nothing can be encrypted with it.", create)
+    elif (state := primary.get("state", "unknown")) != "ENABLED":
+        enable = f"gcloud kms keys versions enable {primary.get('name', 'VERSION')}"
         yield problem("key", f"The primary version of {name} is {state.lower()}.", enable)
     else:
         yield ok("key", f"{name} is there and enabled")
-        yield from _agent(subject, name)
+        yield from _agents(subject, name)
 
 
-def _agent(subject: Subject, key: str) -> Iterator[Finding]:
-    """See whether Vertex AI's service agent may use a key."""
+def _agents(subject: Subject, key: str) -> Iterator[Finding]:
+    """See whether the service agents of those who encrypt with a key may use it."""
     runtime, cloud = subject.vertex, subject.cloud
     project = cloud.ask("GET", f"{subject.endpoints.resource_manager}/v1/projects/{runtime.project}")
+    version = [("options.requestedPolicyVersion", "3")]  # with less, conditions are hidden
+    policy = cloud.ask("GET", f"{subject.endpoints.kms}/v1/{key}:getIamPolicy", version)
     number = project.document.get("projectNumber", "PROJECT_NUMBER")
-    agent = f"serviceAccount:service-{number}@gcp-sa-aiplatform.iam.gserviceaccount.com"
-    grant = f"gcloud kms keys add-iam-policy-binding {key} --member={agent} --role={_ENCRYPTS}"
-    policy = cloud.ask("GET", f"{subject.endpoints.kms}/v1/{key}:getIamPolicy")
-    if project.status != 200 or policy.status != 200:
-        said = (project if project.status != 200 else policy).message
-        yield warning("key", f"Whether Vertex AI may use {key} cannot be told: {said}.", grant)
-    elif any(b.get("role") == _ENCRYPTS and agent in b.get("members", ()) for b in policy.document.get("bindings", ())):
-        yield ok("key", f"Vertex AI may use {key}")
-    else:
-        found = f"Vertex AI's service agent is not granted {_ENCRYPTS} on {key} itself; its key ring or project may grant it."
-        yield warning("key", found, grant)
+    users = {who for binding in policy.document.get("bindings", ()) if _lets_encrypt(binding) for who in binding["members"]}
+    for user, domain in (_VERTEX | (_DATAFLOW if runtime.dataflow else {})).items():
+        agent = f"serviceAccount:service-{number}@{domain}.iam.gserviceaccount.com"
+        grant = f"gcloud kms keys add-iam-policy-binding {key} --member={agent} --role={_ENCRYPTS}"
+        if project.status != 200 or policy.status != 200:
+            said = (project if project.status != 200 else policy).message
+            yield warning("key", f"Whether {user} may use {key} cannot be told: {said}.", grant)
+        elif agent in users:
+            yield ok("key", f"{user} may use {key}")
+        else:
+            found = f"{user}'s service agent is not granted {_ENCRYPTS} on {key} itself; its key ring or project may grant it."
+            yield warning("key", found, grant)
+
+
+def _lets_encrypt(binding: Mapping[str, Any]) -> bool:
+    return binding.get("role") == _ENCRYPTS and not binding.get("condition") and bool(binding.get("members"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.doctor.cloud import CloudError, member
 from pipeline.doctor.findings import Finding, ok, problem, warning
+from pipeline.doctor.image import parse_image
 
 if TYPE_CHECKING:
     from pipeline.doctor.cloud import Answer
@@ -27,7 +28,7 @@ def check_services(subject: Subject) -> Iterator[Finding]:
             return
         if answer.status != 200:
             yield _unknown(answer, project, subject.cloud.account)
-            return
+            break  # the others would be refused likewise
         (enabled if answer.document.get("state") == "ENABLED" else disabled).append(service)
     if disabled:
         yield problem(
@@ -44,10 +45,18 @@ def needed_services(subject: Subject) -> list[str]:
     from pipeline.data_config import BigQueryData
 
     runtime, config = subject.vertex, subject.config_or_none()
+    image = parse_image(runtime.image)
     names = ["aiplatform", "storage"]
     names += ["dataflow", "compute"] if runtime.dataflow else []
-    names += ["artifactregistry"] if ".pkg.dev/" in runtime.image else []
+    names += ["artifactregistry"] if image.is_googles and image.project == runtime.project else []
     names += ["bigquery"] if config is not None and isinstance(config.data, BigQueryData) else []
+    tells = runtime.notify
+    used = {
+        "cloudkms": runtime.encryption_key,
+        "pubsub": tells and tells.topic,
+        "secretmanager": tells and tells.webhook_secret,
+    }
+    names += [name for name, resource in used.items() if resource and resource.split("/")[1] == runtime.project]
     return [f"{name}.googleapis.com" for name in names]
 
 

@@ -142,9 +142,10 @@ def test_a_bucket_that_we_may_not_look_at_is_a_problem(google: FakeGoogle, tmp_p
     (found,) = look(google, tmp_path, "bucket")
     assert found.state == "problem"
     assert found.found == (
-        f"{ACCOUNT} may not look at gs://my-bucket (HTTP 403: no storage.buckets.get access). It may also be somebody else's."
+        f"{ACCOUNT} may not look at gs://my-bucket (HTTP 403: no storage.buckets.get access). It may not exist, or be "
+        "somebody else's."
     )
-    assert found.cure == f"{GRANT}roles/storage.admin; or name a bucket of your own."
+    assert found.cure == f"{GRANT}roles/storage.admin; or make or name a bucket of your own."
 
 
 def test_a_bucket_that_we_may_only_read_is_a_problem(google: FakeGoogle, tmp_path: Path) -> None:

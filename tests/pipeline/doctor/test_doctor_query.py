@@ -13,6 +13,8 @@ from fake_google import ACCOUNT, FakeGoogle, error
 JOBS = "POST /bigquery/v2/projects/my-project/jobs"
 TYPES = {"fare": "FLOAT", "payment": "STRING", "tipped": "INTEGER", "big": "BOOLEAN"}
 
+TOO_MANY = (403, {"error": {"message": "Exceeded rate limits.", "errors": [{"reason": "rateLimitExceeded"}]}})
+
 
 def planned(types: dict[str, str], size: int = 2_500_000_000, **fields: Any) -> tuple[int, dict[str, Any]]:
     schema = [{"name": name, "type": kind, "mode": "NULLABLE"} | fields for name, kind in types.items()]
@@ -56,12 +58,33 @@ def test_what_it_returns_is_held_to_the_config(google: FakeGoogle, tmp_path: Pat
     assert all("is of several values" in finding.found for finding in look(google, tmp_path, "query", config=config))
 
 
+def test_query_that_tfx_cannot_put_in_parentheses(google: FakeGoogle, tmp_path: Path, config: Path) -> None:
+    google.answers[JOBS] = planned(TYPES)
+    config.write_text(config.read_text().replace("rides.today", "rides.today;"))
+    (found,) = look(google, tmp_path, "query", config=config)
+    assert (found.state, found.found) == (
+        "problem",
+        "It ends with a semicolon, and TFX puts it in parentheses. Leave the semicolon out.",
+    )
+    google.answers[JOBS][1]["statistics"]["query"]["statementType"] = "SCRIPT"
+    (found,) = look(google, tmp_path, "query", config=config)
+    assert found.found == "It is a SCRIPT, and TFX puts it in parentheses: it has to be one SELECT."
+
+
+def test_types_by_names_that_tfx_does_not_know_are_problems(google: FakeGoogle, tmp_path: Path, config: Path) -> None:
+    google.answers[JOBS] = planned(TYPES | {"fare": "FLOAT64"})
+    (found,) = look(google, tmp_path, "query", config=config)
+    assert found.found == "Column 'fare' is of FLOAT64, which ExampleGen does not read. Cast it, or leave it out."
+
+
 @pytest.mark.parametrize(
     ("answer", "state", "said", "cure"),
     [
         (error(400, "Unrecognized name: fara at [1:8]"), "problem", "Unrecognized name: fara at [1:8]", "Correct data.query"),
+        (error(404, "Not found: Table my-project:rides.today"), "problem", "Not found: Table", "Correct data.query"),
         (error(403, "Access Denied."), "problem", f"{ACCOUNT} may not run it", "--role=roles/bigquery.jobUser"),
         (error(503, "Backend error."), "warning", "HTTP 503: Backend error.", "in a minute"),
+        (TOO_MANY, "warning", "HTTP 403: Exceeded rate limits.", "in a minute"),
     ],
 )
 def test_refusals(google: FakeGoogle, tmp_path: Path, config: Path, answer: Any, state: str, said: str, cure: str) -> None:

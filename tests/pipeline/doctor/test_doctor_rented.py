@@ -15,6 +15,7 @@ NETWORK = "projects/123/global/networks/vpc"
 SUBNETWORK = "projects/my-project/regions/europe-west4/subnetworks/s"
 TENSORBOARD = f"{PLACE}/tensorboards/7"
 KEY = f"{PLACE}/keyRings/r/cryptoKeys/k"
+DEFAULT = "projects/my-project/global/networks/default"
 PRIVATE = {"subnetwork": "regions/europe-west4/subnetworks/s", "public_ips": False}
 PEERED = {"peerings": [{"name": "servicenetworking-googleapis-com", "state": "ACTIVE"}]}
 
@@ -29,6 +30,25 @@ def test_networks_that_are_as_they_should_be(google: FakeGoogle, tmp_path: Path)
         found = look(google, tmp_path, "network", network=network, dataflow=PRIVATE)
         assert [finding.state for finding in found] == ["ok", "ok"]
     assert look(google, tmp_path, "network", dataflow=None) == []
+    google.answers[f"GET /compute/v1/{DEFAULT}"] = (200, {"autoCreateSubnetworks": True})
+    (found,) = look(google, tmp_path, "network", dataflow={})
+    assert (found.state, found.found) == ("ok", f"{DEFAULT} is there, for Dataflow's workers")
+    listed = {"connectionPreference": "ACCEPT_MANUAL", "producerAcceptLists": ["p1", "p2"]}
+    google.answers[f"GET /compute/v1/{ATTACHMENT}"] = (200, listed)
+    (found,) = look(google, tmp_path, "network", network={"psc_attachment": ATTACHMENT}, dataflow=None)
+    assert found.found == f"{ATTACHMENT} is there and accepts p1, p2; whether Vertex AI is one of them is not seen"
+
+
+def test_reserved_ranges_of_a_peered_network(google: FakeGoogle, tmp_path: Path) -> None:
+    google.answers[f"GET /compute/v1/{NETWORK}"] = (200, PEERED)
+    ranged: dict[str, Any] = {"network": {"name": NETWORK, "reserved_ip_ranges": ["jobs"]}, "dataflow": None}
+    _, found = look(google, tmp_path, "network", **ranged)
+    assert (found.state, found.found) == ("problem", "projects/123/global/addresses/jobs does not exist.")
+    assert found.cure.startswith("gcloud compute addresses create jobs --project=123 --global ")
+    google.answers["GET /compute/v1/projects/123/global/addresses/jobs"] = (200, {"purpose": "GCE_ENDPOINT"})
+    assert "is reserved for GCE_ENDPOINT" in look(google, tmp_path, "network", **ranged)[1].found
+    google.answers["GET /compute/v1/projects/123/global/addresses/jobs"] = (200, {"purpose": "VPC_PEERING"})
+    assert [finding.state for finding in look(google, tmp_path, "network", **ranged)] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +71,22 @@ def test_networks_that_are_as_they_should_be(google: FakeGoogle, tmp_path: Path)
         ),
         ({"network": {"name": NETWORK}}, {NETWORK: (200, {})}, "problem", "is not peered", "gcloud services vpc-peerings"),
         ({"network": {"name": NETWORK}}, {NETWORK: error(403, "Denied.")}, "warning", "HTTP 403: Denied", "somebody"),
-        ({"dataflow": PRIVATE}, {}, "problem", "does not exist", "gcloud compute networks subnets create s"),
+        (
+            {"dataflow": PRIVATE},
+            {},
+            "problem",
+            "does not exist",
+            "gcloud compute networks subnets create s --project=my-project",
+        ),
+        ({"dataflow": {}}, {}, "problem", f"would run in {DEFAULT}, which does not exist", "dataflow: {subnetwork: regions/"),
+        (
+            {"dataflow": {}},
+            {DEFAULT: (200, {})},
+            "problem",
+            "Dataflow has to be told which",
+            "regions/europe-west4/subnetworks/",
+        ),
+        ({"dataflow": {}}, {DEFAULT: error(403, "Denied.")}, "warning", "HTTP 403: Denied", "somebody"),
         (
             {"dataflow": PRIVATE},
             {SUBNETWORK: (200, {})},
@@ -89,14 +124,18 @@ def test_tensorboard(google: FakeGoogle, tmp_path: Path) -> None:
     assert [finding.state for finding in look(google, tmp_path, "tensorboard", **named)] == ["ok"]
     (_, lacking) = look(google, tmp_path, "tensorboard", tensorboard=TENSORBOARD)
     assert "need a service account" in lacking.found
+    google.answers[f"GET /v1/{TENSORBOARD}"] = error(403, "Denied.")
+    assert [each.state for each in look(google, tmp_path, "tensorboard", tensorboard=TENSORBOARD)] == ["warning", "problem"]
 
 
 def test_key(google: FakeGoogle, tmp_path: Path) -> None:
     def states() -> list[str]:
-        return [finding.state for finding in look(google, tmp_path, "key", encryption_key=KEY)]
+        return [finding.state for finding in look(google, tmp_path, "key", encryption_key=KEY, dataflow=None)]
 
     assert states() == ["problem"]
     google.answers[f"GET /v1/{KEY}"] = (200, {"primary": {"state": "DISABLED", "name": f"{KEY}/cryptoKeyVersions/1"}})
+    assert states() == ["problem"]
+    google.answers[f"GET /v1/{KEY}"] = (200, {"purpose": "ENCRYPT_DECRYPT"})
     assert states() == ["problem"]
     google.answers[f"GET /v1/{KEY}"] = (200, {"primary": {"state": "ENABLED"}, "purpose": "ENCRYPT_DECRYPT"})
     assert states() == ["ok", "warning"]
@@ -107,6 +146,23 @@ def test_key(google: FakeGoogle, tmp_path: Path) -> None:
     binding = {"role": "roles/cloudkms.cryptoKeyEncrypterDecrypter", "members": [agent]}
     google.answers[f"GET /v1/{KEY}:getIamPolicy"] = (200, {"bindings": [binding]})
     assert states() == ["ok", "ok"]
+    google.answers[f"GET /v1/{KEY}:getIamPolicy"] = (200, {"bindings": [binding | {"condition": {"expression": "false"}}]})
+    assert states() == ["ok", "warning"]
+    queries = [query for _, path, query, _ in google.requests if path.endswith(":getIamPolicy")]
+    assert queries[-1] == {"options.requestedPolicyVersion": ["3"]}  # IAM hides conditions from whoever asks for less
+
+
+def test_key_that_dataflow_encrypts_with_too(google: FakeGoogle, tmp_path: Path) -> None:
+    google.answers |= {
+        f"GET /v1/{KEY}": (200, {"primary": {"state": "ENABLED"}, "purpose": "ENCRYPT_DECRYPT"}),
+        "GET /v1/projects/my-project": (200, {"projectNumber": "123"}),
+        f"GET /v1/{KEY}:getIamPolicy": (200, {}),
+    }
+    _, vertex, dataflow, disks = look(google, tmp_path, "key", encryption_key=KEY)
+    assert {finding.state for finding in (vertex, dataflow, disks)} == {"warning"}
+    assert "service-123@gcp-sa-aiplatform.iam.gserviceaccount.com" in vertex.cure
+    assert "service-123@dataflow-service-producer-prod.iam.gserviceaccount.com" in dataflow.cure
+    assert "service-123@compute-system.iam.gserviceaccount.com" in disks.cure
 
 
 @pytest.mark.parametrize("check", ["rights", "account", "quota", "network", "tensorboard", "key"])

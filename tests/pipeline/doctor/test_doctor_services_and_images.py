@@ -35,6 +35,34 @@ def test_only_needed_apis_are_asked_for(google: FakeGoogle, tmp_path: Path) -> N
     ]
 
 
+def test_apis_of_other_resources_are_asked_for_where_those_are_of_this_project(google: FakeGoogle, tmp_path: Path) -> None:
+    def asked(project: str) -> list[str]:
+        google.requests.clear()
+        look(
+            google,
+            tmp_path,
+            "services",
+            dataflow=None,
+            image=f"gcr.io/{project}/pipeline@{DIGEST}",
+            encryption_key=f"projects/{project}/locations/europe-west4/keyRings/r/cryptoKeys/k",
+            notify={"topic": f"projects/{project}/topics/t", "webhook_secret": f"projects/{project}/secrets/s"},
+        )
+        return [path.rpartition("/")[2].partition(".")[0] for _, path, _, _ in google.requests][2:]
+
+    for service in ("cloudkms", "pubsub", "secretmanager"):
+        google.answers[service_path(f"{service}.googleapis.com")] = (200, {"state": "ENABLED"})
+    assert asked("my-project") == ["artifactregistry", "cloudkms", "pubsub", "secretmanager"]
+    assert asked("other-project") == []
+
+
+def test_what_is_known_of_apis_is_told_when_a_later_one_cannot_be(google: FakeGoogle, tmp_path: Path) -> None:
+    google.answers[service_path(SERVICES[0])] = (200, {"state": "DISABLED"})
+    google.answers[service_path(SERVICES[1])] = error(503, "Backend.")
+    unknown, disabled = look(google, tmp_path, "services")
+    assert (unknown.state, disabled.state) == ("warning", "problem")
+    assert disabled.found == f"my-project has not enabled {SERVICES[0]}."
+
+
 def test_apis_that_cannot_be_told_are_a_warning(google: FakeGoogle, tmp_path: Path) -> None:
     first = service_path(SERVICES[0])
     google.answers[first] = error(403, "Service Usage API has not been used in project 1 before.", "SERVICE_DISABLED")
@@ -58,8 +86,26 @@ def test_an_image_that_is_not_there_is_a_problem(google: FakeGoogle, tmp_path: P
 def test_an_image_that_we_may_not_read_is_a_problem(google: FakeGoogle, tmp_path: Path) -> None:
     google.answers[MANIFEST] = (403, {})
     found, _ = look(google, tmp_path, "image")
-    assert (found.state, found.found) == ("problem", f"{ACCOUNT} may not read {IMAGE}@{DIGEST} (HTTP 403).")
+    assert (found.state, found.found) == (
+        "problem",
+        f"{ACCOUNT} may not read {IMAGE}@{DIGEST}, or it does not exist (HTTP 403).",
+    )
     assert found.cure.endswith("--role=roles/artifactregistry.reader")
+
+
+def test_an_image_of_another_project_is_not_vertex_ais_to_read(google: FakeGoogle, tmp_path: Path) -> None:
+    manifest, name = (text.replace("my-project", "images-project") for text in (MANIFEST, f"{IMAGE}@{DIGEST}"))
+    google.answers[manifest] = (200, {"digest": DIGEST})
+    exists, _, unseen = look(google, tmp_path, "image", image=name)
+    assert (exists.state, unseen.state) == ("ok", "warning")
+    assert unseen.found == (
+        "Not checked: whether Vertex AI may read it in images-project, which is another project than my-project."
+    )
+    assert "gcloud projects add-iam-policy-binding images-project --role=roles/artifactregistry.reader" in unseen.cure
+    assert "--member=serviceAccount:service-NUMBER@gcp-sa-aiplatform.iam.gserviceaccount.com; gcloud" in unseen.cure
+    google.answers[manifest] = (403, {})
+    refused, _, _ = look(google, tmp_path, "image", image=name)
+    assert "gcloud projects add-iam-policy-binding images-project --member=" in refused.cure
 
 
 def test_an_image_named_by_a_tag_is_a_warning_that_knows_the_digest(google: FakeGoogle, tmp_path: Path) -> None:
@@ -89,9 +135,11 @@ def test_credentials_are_shown_to_no_registry_but_googles(google: FakeGoogle, tm
         (f"gcr.io/p/i:v1@{DIGEST}", Image("gcr.io", "p/i", DIGEST)),
         ("localhost:5000/i", Image("localhost:5000", "i", "latest")),
         ("library/python:3.10", Image("docker.io", "library/python", "3.10")),
+        ("gcr.io/example.com/p/i:v1", Image("gcr.io", "example.com/p/i", "v1")),
         ("evil.example/x.pkg.dev/i:1", Image("evil.example", "x.pkg.dev/i", "1")),
     ],
 )
 def test_names_of_images_are_taken_apart(name: str, image: Image) -> None:
     assert parse_image(name) == image
     assert image.is_googles == image.host.endswith("gcr.io")
+    assert not image.is_googles or image.project in ("p", "example.com:p")
