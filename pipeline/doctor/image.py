@@ -99,17 +99,19 @@ def check_image(subject: Subject) -> Iterator[Finding]:
 
 
 def _judge_project(image: Image, subject: Subject) -> Iterator[Finding]:
-    """Say what is not seen of an image of another project: there, Vertex AI reads nothing unless it is granted."""
-    if image.project == subject.vertex.project:
+    """Say what is not seen of an image of another project: there, who runs it reads nothing unless it is granted."""
+    runtime = subject.vertex
+    if image.project == runtime.project:
         return
-    role = "roles/artifactregistry.reader"
-    grant = f"gcloud projects add-iam-policy-binding {image.project} --role={role} --member=serviceAccount:"
+    readers = [f"service-NUMBER@{agent}.iam.gserviceaccount.com" for agent in _READERS]
+    if flow := runtime.dataflow:
+        readers.append(flow.service_account or runtime.service_account or "NUMBER-compute@developer.gserviceaccount.com")
+    grant = f"gcloud projects add-iam-policy-binding {image.project} --role=roles/artifactregistry.reader --member="
     yield warning(
         "image",
-        f"Not checked: whether Vertex AI may read it in {image.project}, which is another project than "
-        f"{subject.vertex.project}.",
-        f"Grant it to Vertex AI's service agents, with the number of {subject.vertex.project}: "
-        + "; ".join(f"{grant}service-NUMBER@{agent}.iam.gserviceaccount.com" for agent in _READERS),
+        f"Not checked: whether Vertex AI{' and the workers of Dataflow' if flow else ''} may read it in {image.project}, which "
+        f"is another project than {runtime.project}.",
+        f"Grant it, where NUMBER is that of {runtime.project}: {'; '.join(grant + member(reader) for reader in readers)}",
     )
 
 

@@ -99,10 +99,12 @@ def test_an_image_of_another_project_is_not_vertex_ais_to_read(google: FakeGoogl
     exists, _, unseen = look(google, tmp_path, "image", image=name)
     assert (exists.state, unseen.state) == ("ok", "warning")
     assert unseen.found == (
-        "Not checked: whether Vertex AI may read it in images-project, which is another project than my-project."
+        "Not checked: whether Vertex AI and the workers of Dataflow may read it in images-project, which is another project "
+        "than my-project."
     )
     assert "gcloud projects add-iam-policy-binding images-project --role=roles/artifactregistry.reader" in unseen.cure
     assert "--member=serviceAccount:service-NUMBER@gcp-sa-aiplatform.iam.gserviceaccount.com; gcloud" in unseen.cure
+    assert unseen.cure.endswith("--member=serviceAccount:NUMBER-compute@developer.gserviceaccount.com")
     google.answers[manifest] = (403, {})
     refused, _, _ = look(google, tmp_path, "image", image=name)
     assert "gcloud projects add-iam-policy-binding images-project --member=" in refused.cure
