@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -12,6 +14,15 @@ import pytest
 def repository() -> Path:
     """The folder of this repository."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _own_log_handlers() -> Iterator[None]:
+    """Take away handlers that a test's code has set up: they write to what pytest has closed by the next test."""
+    before = list(logging.root.handlers)
+    yield
+    for handler in [each for each in logging.root.handlers if type(each) is logging.StreamHandler and each not in before]:
+        logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ ACCOUNT = "pipeline@my-project.iam.gserviceaccount.com"
 PERMISSIONS = ["storage.objects.create", "storage.objects.delete", "storage.objects.get", "storage.objects.list"]
 DIGEST = "sha256:" + "ab" * 32
 _TOKEN = "token-of-the-fake"
+_JSON = "application/json; charset=UTF-8"
 _ANY_PROJECT = "/v1/projects/-/serviceAccounts/"
 
 
@@ -29,6 +30,14 @@ def error(status: int, message: str, reason: str = "") -> tuple[int, dict[str, A
     return status, {"error": {"code": status, "message": message, "details": details}}
 
 
+@dataclass(frozen=True)
+class Raw:
+    """What is sent as it is: content and its type."""
+
+    content: bytes
+    kind: str
+
+
 @dataclass
 class FakeGoogle:
     """Answers by path; every request is kept.
@@ -36,7 +45,7 @@ class FakeGoogle:
     Attributes:
       url: where it listens.
       answers: {"METHOD /path": (status, document)}, or what gives that of query, headers and body; anything else is a 404, or a
-        403 where the service says so. A document of bytes is sent as it is.
+        403 where the service says so. A document may be Raw.
       requests: [(method, path, query, headers by lower-case name)] without those for tokens.
       bodies: of the same, None for none.
       token_status: what the token endpoint says.
@@ -57,7 +66,8 @@ class FakeGoogle:
                 return self.token_status, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
             return 200, {"access_token": _TOKEN, "expires_in": 3600, "token_type": "Bearer"}
         self.requests.append((method, parts.path, parse_qs(parts.query), headers))
-        self.bodies.append(json.loads(body) if body else None)
+        is_json = body and headers.get("content-type", "").startswith("application/json")
+        self.bodies.append(json.loads(body) if is_json else body or None)
         if headers.get("authorization") != f"Bearer {_TOKEN}":
             return error(401, "Request had invalid authentication credentials.")
         if parts.path.startswith(_ANY_PROJECT):
@@ -110,13 +120,16 @@ def fake_google() -> Iterator[FakeGoogle]:
             status, document = google.answer(
                 self.command, self.path, {key.lower(): text for key, text in self.headers.items()}, body
             )
-            content = document if isinstance(document, bytes) else json.dumps(document).encode()
+            raw = (
+                document if isinstance(document, Raw) else Raw(json.dumps(document).encode(), "application/json; charset=UTF-8")
+            )
+            content = raw.content
             self.send_response(status)
             if self.command == "HEAD":  # a registry says by header which manifest it has
                 content = b""
                 if "digest" in document:
                     self.send_header("Docker-Content-Digest", document["digest"])
-            self.send_header("Content-Type", "application/json; charset=UTF-8")
+            self.send_header("Content-Type", raw.kind)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import fastavro
 import pytest
 import tensorflow as tf
-from fake_google import FakeGoogle, error
+from fake_google import FakeGoogle, Raw, error
 
 from pipeline import lean_imports
 
@@ -31,6 +32,7 @@ class BigQuery:
         google.answers = {f"POST {BASE}/jobs": self._insert, f"POST {BASE}/queries": self._insert_query}
         google.answers[f"POST {BASE}/datasets"] = self._insert_dataset
         google.answers["GET /storage/v1/b/my-bucket/o"] = self._list
+        google.answers["POST /batch/storage/v1"] = self._delete
         google.answers["GET /storage/v1/b/my-bucket"] = (200, {"name": "my-bucket", "projectNumber": "1"})
 
     def _insert_query(self, query: Any, headers: Any, body: Any) -> tuple[int, Any]:
@@ -94,9 +96,18 @@ class BigQuery:
         self.objects[name] = record
         quoted = name.replace("/", "%2F")
         self.google.answers[f"GET /storage/v1/b/my-bucket/o/{quoted}"] = (200, record)
+        removed = (204, Raw(b"", ""))
+        self.google.answers[f"DELETE /storage/v1/b/my-bucket/o/{quoted}"] = lambda *_: (self.objects.pop(name), removed)[1]
         self.google.answers[f"GET /download/storage/v1/b/my-bucket/o/{quoted}"] = lambda query, headers, body: part(
             content, headers.get("range", "")
         )
+
+    def _delete(self, query: Any, headers: Any, body: bytes) -> tuple[int, Any]:
+        """Answer several deletions at once, each as a part of its own."""
+        names = [unquote(name) for name in re.findall(r"DELETE \S*/storage/v1/b/my-bucket/o/([^\s?]+)", body.decode())]
+        assert all(self.objects.pop(name, None) for name in names)
+        one = "--part\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n\r\n"
+        return 200, Raw(f"{one * len(names)}--part--".encode(), "multipart/mixed; boundary=part")
 
     def _list(self, query: Mapping[str, list[str]], headers: Any, body: Any) -> tuple[int, Any]:
         (prefix,) = query["prefix"]
@@ -105,11 +116,11 @@ class BigQuery:
 
 def part(content: bytes, asked: str) -> tuple[int, Any]:
     if not asked:
-        return 200, content
+        return 200, Raw(content, "application/octet-stream")
     first, last = re.fullmatch(r"bytes=(\d+)-(\d*)", asked).groups()
     if int(first) >= len(content):
         return error(416, "Beyond the end.")
-    return 206, content[int(first) : int(last) + 1 if last else None]
+    return 206, Raw(content[int(first) : int(last) + 1 if last else None], "application/octet-stream")
 
 
 @pytest.fixture
@@ -153,6 +164,7 @@ def test_rows_of_a_query_become_examples_by_way_of_an_export(bigquery: BigQuery,
     assert all(any((tmp_path / "examples" / f"Split-{split}").iterdir()) for split in ("train", "eval"))
     assert set(bigquery.queries) == {QUERY, f"SELECT * FROM ({QUERY}) LIMIT 0"}
     # What was made for the export is gone again.
+    assert bigquery.objects == {}
     assert bigquery.deleted
     assert set(bigquery.deleted) == bigquery.datasets
 
