@@ -77,8 +77,9 @@ def _not_usable(answer: Answer, account: str, caller: str) -> Finding | None:
         return problem("account", f"{account} is disabled.", f"gcloud iam service-accounts enable {account}")
     if answer.status == 404:
         return problem("account", f"{account} does not exist.", _create(account))
-    if answer.status != 403:
-        return warning("account", f"{account} cannot be looked at: {answer.message}.", "Look again in a minute.")
+    if not answer.is_denied:
+        cure = answer.cure("Look again in a minute.")
+        return warning("account", f"{account} cannot be looked at: {answer.message}.", cure)
     return warning(
         "account",
         f"Whether {account} is there could not be checked: {answer.message}. It may not exist, or {caller} lacks "
@@ -98,7 +99,9 @@ def _create(account: str) -> str:
 def _may_act_as(answer: Answer, account: str, caller: str) -> Finding:
     grant = _grant_act_as(account, caller)
     if answer.status != 200:
-        return warning("account", f"Whether {caller} may act as {account} cannot be told: {answer.message}.", grant)
+        return warning(
+            "account", f"Whether {caller} may act as {account} cannot be told: {answer.message}.", answer.cure(grant)
+        )
     if _ACT_AS not in answer.document.get("permissions", ()):
         return problem("account", f"{caller} may not act as {account}: Vertex AI would refuse the job.", grant)
     return ok("account", f"{caller} may act as {account}")

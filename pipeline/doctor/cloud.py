@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 Look: TypeAlias = "Callable[[Subject], Iterator[Finding]]"
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _TIME_LIMIT_SECONDS = 20
+_DISABLED = "SERVICE_DISABLED"
 _LOG_IN = (
     "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to the path of a service account's key "
     "file; on Google Cloud, give the machine a service account."
 )
+# Whom Google counts requests of a user to who named no project:
+# https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds
+_GCLOUDS_OWN = "764086051850"
 _CONNECT = "Check the network, the firewall, and HTTPS_PROXY if there is a proxy."
 
 
@@ -48,6 +52,28 @@ class Answer:
         error = self.document.get("error")
         text = error.get("message", "") if isinstance(error, dict) else ""
         return f"HTTP {self.status}" + (f": {text.rstrip('.')}" if text else "")
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether it lacks a right that a role could grant; an API that is disabled answers 403 as well."""
+        return self.status == 403 and self._reason.get("reason") != _DISABLED
+
+    def cure(self, otherwise: str) -> str:
+        """Return what enables the API, if the answer is that it is disabled."""
+        about = self._reason.get("metadata", {})
+        if self._reason.get("reason") != _DISABLED or not about.get("service"):
+            return otherwise
+        project = str(about.get("consumer", "")).partition("/")[2]
+        if project == _GCLOUDS_OWN:
+            return "gcloud auth application-default set-quota-project PROJECT, one that has enabled it: none is named yet."
+        return f"gcloud services enable {about['service']} --project={project or 'PROJECT'}"
+
+    @property
+    def _reason(self) -> Mapping[str, Any]:
+        """The answer's google.rpc.ErrorInfo, {} where there is none."""
+        error = self.document.get("error")
+        details = error.get("details", ()) if isinstance(error, dict) else ()
+        return next((detail for detail in details if "reason" in detail), {})
 
 
 @dataclass(frozen=True)

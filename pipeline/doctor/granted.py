@@ -31,12 +31,12 @@ class Granted:
     Attributes:
       permissions: of the roles that are granted without a condition.
       conditional: roles that are granted under a condition.
-      unread: roles whose permissions cannot be read, and why.
+      unread: {role whose permissions cannot be read: the answer that says why}.
     """
 
     permissions: set[str] = field(default_factory=set)
     conditional: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
+    unread: dict[str, Answer] = field(default_factory=dict)
 
 
 def judge_rights(subject: Subject, account: str) -> Iterator[Finding]:
@@ -111,7 +111,7 @@ def _granted(subject: Subject, answer: Answer, account: str) -> Granted:
         if role.status == 200:
             granted.permissions.update(role.document.get("includedPermissions", ()))
         else:
-            granted.unread.append(f"{binding['role']} ({role.message})")
+            granted.unread[binding["role"]] = role
     return granted
 
 
@@ -120,25 +120,26 @@ def _not_granted(missing: Mapping[str, str], project: str, account: str, *polici
         f"{account} is not granted in {project} itself what tasks need of {', '.join(missing)}. A group, a folder or the "
         "organization may grant it, which is not seen from here."
     )
-    if unread := [role for policy in policies for role in policy.unread]:
-        found += f" What these roles of it allow could not be checked, it takes iam.roles.get: {', '.join(unread)}."
+    if unread := {role: answer for policy in policies for role, answer in policy.unread.items()}:
+        needs = ", it takes iam.roles.get" if any(answer.is_denied for answer in unread.values()) else ""
+        roles = ", ".join(f"{role} ({answer.message})" for role, answer in unread.items())
+        found += f" What these roles of it allow could not be checked{needs}: {roles}."
     if conditional := [role for policy in policies for role in policy.conditional]:
         found += f" Granted under a condition, and not counted: {', '.join(conditional)}."
     return warning("account", found, "; ".join(missing.values()))
 
 
 def _project_untold(answer: Answer, project: str, account: str) -> Finding:
-    needs = " It takes resourcemanager.projects.getIamPolicy." if answer.status == 403 else ""
-    return warning(
-        "account",
-        f"What {account} may do in {project} cannot be told: {answer.message}.{needs}",
+    needs = " It takes resourcemanager.projects.getIamPolicy." if answer.is_denied else ""
+    look = (
         f"Have somebody look who may: gcloud projects get-iam-policy {project} "
-        f"--flatten=bindings --filter=bindings.members:{account} --format='value(bindings.role)'",
+        f"--flatten=bindings --filter=bindings.members:{account} --format='value(bindings.role)'"
     )
+    return warning("account", f"What {account} may do in {project} cannot be told: {answer.message}.{needs}", answer.cure(look))
 
 
 def _bucket_untold(answer: Answer, bucket: str, account: str) -> Finding:
-    needs = " It takes storage.buckets.getIamPolicy." if answer.status == 403 else ""
+    needs = " It takes storage.buckets.getIamPolicy." if answer.is_denied else ""
     return warning(
         "account",
         f"What {account} may do in {bucket} could not be checked: {answer.message}.{needs}",

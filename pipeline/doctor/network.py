@@ -151,7 +151,6 @@ def _not_there(answer: Answer, name: str, create: str) -> Finding | None:
     if answer.status == 404:
         return problem("network", f"{name} does not exist.", create)
     if answer.status != 200:
-        return warning(
-            "network", f"{name} cannot be looked at: {answer.message}.", "Look again, or have somebody look who may."
-        )
+        cure = answer.cure("Look again, or have somebody look who may.")
+        return warning("network", f"{name} cannot be looked at: {answer.message}.", cure)
     return None

@@ -40,7 +40,7 @@ def check_query(subject: Subject) -> Iterator[Finding]:
         yield problem(
             "query",
             f"{subject.cloud.account} may not run it: {answer.message}.",
-            f"{grant}roles/bigquery.jobUser; and roles/bigquery.dataViewer on the tables.",
+            answer.cure(f"{grant}roles/bigquery.jobUser; and roles/bigquery.dataViewer on the tables."),
         )
     elif answer.status in (400, 404):  # 404: of a table, a dataset or a project that it names
         yield problem("query", f"BigQuery does not take it: {answer.message}.", f"Correct data.query in {subject.config}.")

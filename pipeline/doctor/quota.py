@@ -59,7 +59,7 @@ def _untold(subject: Subject, device: str, answer: Answer) -> Finding:
     project, metric = subject.vertex.project, metric_of(device)
     why = answer.message if answer.status != 200 else f"it has no limit for {subject.vertex.region}"
     cure = f"Look at {_page(subject)}."
-    if answer.status == 403:
+    if answer.is_denied:
         cure += (
             " Or have somebody grant serviceusage.quotas.get: gcloud projects add-iam-policy-binding "
             f"{project} --member={member(subject.cloud.account)} --role=roles/serviceusage.serviceUsageViewer"
@@ -68,7 +68,7 @@ def _untold(subject: Subject, device: str, answer: Answer) -> Finding:
         return warning(
             "quota", f"Not checked: the quota of {device}. The name {metric} is not confirmed by any page; {why}.", cure
         )
-    return warning("quota", f"The quota {metric} cannot be told: {why}.", cure)
+    return warning("quota", f"The quota {metric} cannot be told: {why}.", answer.cure(cure))
 
 
 def _page(subject: Subject) -> str:

@@ -29,7 +29,8 @@ def check_tensorboard(subject: Subject) -> Iterator[Finding]:
     if answer.status == 404:
         yield problem("tensorboard", f"{name} does not exist.", create)
     elif answer.status != 200:
-        yield warning("tensorboard", f"{name} cannot be looked at: {answer.message}.", "Have somebody look who may.")
+        cure = answer.cure("Have somebody look who may.")
+        yield warning("tensorboard", f"{name} cannot be looked at: {answer.message}.", cure)
     else:
         yield ok("tensorboard", f"{name} is there")
     if runtime.service_account is None:
@@ -52,7 +53,8 @@ def check_key(subject: Subject) -> Iterator[Finding]:
         create = f"gcloud kms keys create {key} --keyring={ring} --location={region} --purpose=encryption"
         yield problem("key", f"{name} does not exist.", create)
     elif answer.status != 200:
-        yield warning("key", f"{name} cannot be looked at: {answer.message}.", "Have somebody look who may.")
+        cure = answer.cure("Have somebody look who may.")
+        yield warning("key", f"{name} cannot be looked at: {answer.message}.", cure)
     elif answer.document.get("purpose", "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT":
         yield problem("key", f"{name} is for {answer.document['purpose']}.", "Name a key for ENCRYPT_DECRYPT.")
     elif not (primary := answer.document.get("primary")):
@@ -78,8 +80,8 @@ def _agents(subject: Subject, key: str) -> Iterator[Finding]:
         agent = f"serviceAccount:service-{number}@{domain}.iam.gserviceaccount.com"
         grant = f"gcloud kms keys add-iam-policy-binding {key} --member={agent} --role={_ENCRYPTS}"
         if project.status != 200 or policy.status != 200:
-            said = (project if project.status != 200 else policy).message
-            yield warning("key", f"Whether {user} may use {key} cannot be told: {said}.", grant)
+            refused = project if project.status != 200 else policy
+            yield warning("key", f"Whether {user} may use {key} cannot be told: {refused.message}.", refused.cure(grant))
         elif agent in users:
             yield ok("key", f"{user} may use {key}")
         else:

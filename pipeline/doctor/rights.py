@@ -25,7 +25,9 @@ def check_rights(subject: Subject) -> Iterator[Finding]:
     url = f"{subject.endpoints.resource_manager}/v1/projects/{project}:testIamPermissions"
     answer = cloud.ask("POST", url, body={"permissions": [*_NEEDED, *_FOR_SCHEDULES]})
     if answer.status != 200:
-        yield warning("rights", f"What {cloud.account} may do in {project} cannot be told: {answer.message}.", grant)
+        yield warning(
+            "rights", f"What {cloud.account} may do in {project} cannot be told: {answer.message}.", answer.cure(grant)
+        )
         return
     granted = answer.document.get("permissions", ())
     for needed, doing, tell in ((_NEEDED, "submit jobs", problem), (_FOR_SCHEDULES, "schedule them", warning)):

@@ -62,17 +62,12 @@ def needed_services(subject: Subject) -> list[str]:
 
 def _unknown(answer: Answer, project: str, account: str) -> Finding:
     found = f"Which APIs {project} has enabled cannot be told: {answer.message}."
-    if _reason(answer) == "SERVICE_DISABLED":
-        return warning("services", found, f"gcloud services enable serviceusage.googleapis.com --project={project}")
+    if answer.status == 403 and not answer.is_denied:
+        enable = answer.cure(f"gcloud services enable serviceusage.googleapis.com --project={project}")
+        return warning("services", found, enable)
     return warning(
         "services",
         found,
         f"Check `project:`; or have somebody grant the right: gcloud projects add-iam-policy-binding {project} "
         f"--member={member(account)} --role=roles/serviceusage.serviceUsageViewer",
     )
-
-
-def _reason(answer: Answer) -> str:
-    """Return the reason of google.rpc.ErrorInfo, if there is one."""
-    details = (answer.document.get("error") or {}).get("details", ())
-    return next((detail["reason"] for detail in details if "reason" in detail), "")

@@ -23,10 +23,11 @@ _JSON = "application/json; charset=UTF-8"
 _ANY_PROJECT = "/v1/projects/-/serviceAccounts/"
 
 
-def error(status: int, message: str, reason: str = "") -> tuple[int, dict[str, Any]]:
-    """An error as Google's JSON APIs spell it."""
+def error(status: int, message: str, reason: str = "", **metadata: str) -> tuple[int, dict[str, Any]]:
+    """An error as Google's JSON APIs spell it; metadata: of its reason."""
     kind = "type.googleapis.com/google.rpc.ErrorInfo"
-    details = [{"@type": kind, "reason": reason, "domain": "googleapis.com"}] if reason else []
+    info = {"@type": kind, "reason": reason, "domain": "googleapis.com"} | ({"metadata": metadata} if metadata else {})
+    details = [info] if reason else []
     return status, {"error": {"code": status, "message": message, "details": details}}
 
 
