@@ -27,7 +27,7 @@ def check_account(subject: Subject) -> Iterator[Finding]:
         yield warning(
             "account",
             "No service account is named: tasks run as the project's default Compute Engine account, which may do too much or "
-            "not be there.",
+            "not be there. It is not looked at, nor whether you may act as it.",
             "Name one of its own in the runtime file: service_account: pipeline@PROJECT.iam.gserviceaccount.com.",
         )
     for each in dict.fromkeys(name for name in (account, workers) if name):
@@ -39,13 +39,32 @@ def check_account(subject: Subject) -> Iterator[Finding]:
         if each == account:
             answer = subject.cloud.ask("POST", f"{url}:testIamPermissions", body={"permissions": [_ACT_AS]})
             yield _may_act_as(answer, account, caller)
+        yield from _judge_project(subject, each)
         yield from judge_rights(subject, each)
-    if account and workers and workers != account:
+    if workers and workers != account:
+        actor = account or "NUMBER-compute@developer.gserviceaccount.com"
         yield warning(
             "account",
-            f"Not checked: whether {account} may act as {workers}, which it must to start Dataflow's workers.",
-            _grant_act_as(workers, account),
+            f"Not checked: whether {actor} may act as {workers}, which it must to start Dataflow's workers.",
+            _grant_act_as(workers, actor),
         )
+
+
+def _judge_project(subject: Subject, account: str) -> Iterator[Finding]:
+    """Say what is not seen of an account of another project.
+
+    Source: https://cloud.google.com/iam/docs/attach-service-accounts
+    """
+    project, own = project_of(account), subject.vertex.project
+    if project in (None, own):
+        return
+    yield warning(
+        "account",
+        f"Not checked: whether machines in {own} may run as {account}, which is of another project.",
+        f"The organization policy iam.disableCrossProjectServiceAccountUsage of {project} must not be enforced, and the "
+        f"service agents in {own} of Vertex AI and, for its workers, of Dataflow and Compute Engine need "
+        f"roles/iam.serviceAccountTokenCreator on {account}.",
+    )
 
 
 def project_of(account: str) -> str | None:

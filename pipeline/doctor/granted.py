@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pipeline.doctor.cloud import Answer, member
 from pipeline.doctor.findings import Finding, ok, warning
+from pipeline.doctor.query import project_of_query
 
 if TYPE_CHECKING:
     from pipeline.doctor.subject import Subject
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 _ALWAYS = {"roles/aiplatform.user": ("aiplatform.customJobs.create", "aiplatform.artifacts.create")}
 _DATAFLOW = {"roles/dataflow.developer": ("dataflow.jobs.create",)}
 _WORKER = {"roles/dataflow.worker": ("dataflow.workItems.lease",)}
-_BIGQUERY = {"roles/bigquery.jobUser": ("bigquery.jobs.create",), "roles/bigquery.dataViewer": ("bigquery.tables.getData",)}
+# Beam puts the result of a query into a dataset that it makes for a while (beam.io.ReadFromBigQuery).
+_BIGQUERY = {
+    "roles/bigquery.user": ("bigquery.jobs.create", "bigquery.datasets.create"),
+    "roles/bigquery.dataViewer": ("bigquery.tables.getData",),
+}
 _BUCKET_ROLE = "roles/storage.objectAdmin"
 _BUCKET = frozenset(f"storage.objects.{verb}" for verb in ("create", "get", "list", "delete"))
 # Without it, IAM hides that a role is granted under a condition: https://cloud.google.com/iam/docs/policies#specifying-version-get
@@ -69,6 +74,7 @@ def judge_rights(subject: Subject, account: str) -> Iterator[Finding]:
         yield _not_granted(missing, runtime.project, account, in_project, on_bucket)
     elif project_answer.status == 200 and not (is_bucket_open and bucket_answer.status != 200):
         yield ok("account", f"{account} has the rights that tasks need")
+    yield from _query_unchecked(subject, account)
 
 
 def _missing_in_project(subject: Subject, granted: Granted, account: str) -> dict[str, str]:
@@ -82,19 +88,32 @@ def _missing_in_project(subject: Subject, granted: Granted, account: str) -> dic
 
 def _needed(subject: Subject, account: str) -> Mapping[str, tuple[str, ...]]:
     """Return {role: permissions of it} that an account needs in the project, for tasks, for Dataflow's workers, or for both."""
-    from pipeline.data_config import BigQueryData
-
-    runtime, config = subject.vertex, subject.config_or_none()
+    runtime = subject.vertex
     flow = runtime.dataflow
     needed: dict[str, tuple[str, ...]] = {}
     if account == runtime.service_account:
-        reads_bigquery = config is not None and isinstance(config.data, BigQueryData)
         needed.update(_ALWAYS)
         needed.update(_DATAFLOW if flow else {})
-        needed.update(_BIGQUERY if reads_bigquery else {})
+        needed.update(_BIGQUERY if project_of_query(subject) == runtime.project else {})
     if flow and account == (flow.service_account or runtime.service_account):
         needed.update(_WORKER)
     return needed
+
+
+def _query_unchecked(subject: Subject, account: str) -> Iterator[Finding]:
+    """Say that the policy of another project, which pays for the query, is not looked at."""
+    project = project_of_query(subject)
+    if project is None or project == subject.vertex.project or account != subject.vertex.service_account:
+        return
+    grants = [
+        f"gcloud projects add-iam-policy-binding {project} --member={member(account)} --role={role}" for role in _BIGQUERY
+    ]
+    yield warning(
+        "account",
+        f"Not checked: whether {account} may run the query in {project}, which is another project than "
+        f"{subject.vertex.project}.",
+        "; ".join(grants),
+    )
 
 
 def _granted(subject: Subject, answer: Answer, account: str) -> Granted:

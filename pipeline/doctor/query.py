@@ -26,10 +26,9 @@ def check_query(subject: Subject) -> Iterator[Finding]:
     """Ask BigQuery to plan the query, if the config has one."""
     from pipeline.data_config import BigQueryData
 
-    config = subject.config_or_none()
+    config, project = subject.config_or_none(), project_of_query(subject)
     if config is None or not isinstance(config.data, BigQueryData):
         return
-    project = config.data.project or subject.vertex.project
     answer = subject.cloud.ask(
         "POST",
         f"{subject.endpoints.bigquery}/bigquery/v2/projects/{project}/jobs",
@@ -48,6 +47,16 @@ def check_query(subject: Subject) -> Iterator[Finding]:
         yield warning("query", f"It cannot be planned: {answer.message}.", "Look again in a minute.")
     else:
         yield from _judge(config, answer.document.get("statistics", {}), f"Correct data.query in {subject.config}.")
+
+
+def project_of_query(subject: Subject) -> str | None:
+    """Return the project that a query runs in and that pays for it; None without a query."""
+    from pipeline.data_config import BigQueryData
+
+    config = subject.config_or_none()
+    if config is None or not isinstance(config.data, BigQueryData):
+        return None
+    return config.data.project or subject.vertex.project
 
 
 def _is_too_much(answer: Answer) -> bool:

@@ -25,7 +25,8 @@ def check_tensorboard(subject: Subject) -> Iterator[Finding]:
         return
     host = subject.endpoints.vertex or f"https://{runtime.region}-aiplatform.googleapis.com"
     answer = subject.cloud.ask("GET", f"{host}/v1/{name}")
-    create = f"gcloud ai tensorboards create --display-name=pipelines --project={runtime.project} --region={runtime.region}"
+    project = name.split("/")[1]
+    create = f"gcloud ai tensorboards create --display-name=pipelines --project={project} --region={runtime.region}"
     if answer.status == 404:
         yield problem("tensorboard", f"{name} does not exist.", create)
     elif answer.status != 200:
@@ -49,8 +50,8 @@ def check_key(subject: Subject) -> Iterator[Finding]:
         return
     answer = subject.cloud.ask("GET", f"{subject.endpoints.kms}/v1/{name}")
     if answer.status == 404:
-        _, _, _, region, _, ring, _, key = name.split("/")
-        create = f"gcloud kms keys create {key} --keyring={ring} --location={region} --purpose=encryption"
+        _, project, _, region, _, ring, _, key = name.split("/")
+        create = f"gcloud kms keys create {key} --project={project} --keyring={ring} --location={region} --purpose=encryption"
         yield problem("key", f"{name} does not exist.", create)
     elif answer.status != 200:
         cure = answer.cure("Have somebody look who may.")

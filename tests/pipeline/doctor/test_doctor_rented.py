@@ -133,6 +133,9 @@ def test_key(google: FakeGoogle, tmp_path: Path) -> None:
         return [finding.state for finding in look(google, tmp_path, "key", encryption_key=KEY, dataflow=None)]
 
     assert states() == ["problem"]
+    foreign = KEY.replace("my-project", "keys-project")
+    (missing,) = look(google, tmp_path, "key", encryption_key=foreign, dataflow=None)
+    assert missing.cure.startswith("gcloud kms keys create k --project=keys-project --keyring=r ")
     google.answers[f"GET /v1/{KEY}"] = (200, {"primary": {"state": "DISABLED", "name": f"{KEY}/cryptoKeyVersions/1"}})
     assert states() == ["problem"]
     google.answers[f"GET /v1/{KEY}"] = (200, {"purpose": "ENCRYPT_DECRYPT"})
