@@ -29,11 +29,7 @@ def check_query(subject: Subject) -> Iterator[Finding]:
     config, project = subject.config_or_none(), project_of_query(subject)
     if config is None or not isinstance(config.data, BigQueryData):
         return
-    answer = subject.cloud.ask(
-        "POST",
-        f"{subject.endpoints.bigquery}/bigquery/v2/projects/{project}/jobs",
-        body={"configuration": {"dryRun": True, "query": {"query": config.data.query, "useLegacySql": False}}},
-    )
+    answer = _plan(subject, project, config.data.query)
     if answer.status == 403 and not _is_too_much(answer):
         grant = f"gcloud projects add-iam-policy-binding {project} --member={member(subject.cloud.account)} --role="
         yield problem(
@@ -45,8 +41,30 @@ def check_query(subject: Subject) -> Iterator[Finding]:
         yield problem("query", f"BigQuery does not take it: {answer.message}.", f"Correct data.query in {subject.config}.")
     elif answer.status != 200:
         yield warning("query", f"It cannot be planned: {answer.message}.", "Look again in a minute.")
+    elif _may_end_in_comment(config.data.query) and (said := _refusal_in_parentheses(subject, project, config.data.query)):
+        found = f"BigQuery takes it, but not in parentheses, where TFX puts it: {said}."
+        yield problem("query", found, "End data.query with a line break, or without the comment.")
     else:
         yield from _judge(config, answer.document.get("statistics", {}), f"Correct data.query in {subject.config}.")
+
+
+def _plan(subject: Subject, project: str | None, query: str) -> Answer:
+    return subject.cloud.ask(
+        "POST",
+        f"{subject.endpoints.bigquery}/bigquery/v2/projects/{project}/jobs",
+        body={"configuration": {"dryRun": True, "query": {"query": query, "useLegacySql": False}}},
+    )
+
+
+def _may_end_in_comment(query: str) -> bool:
+    """Tell whether a closing parenthesis behind a query could be part of a comment: BigQuery knows, and is asked then."""
+    last = query.rpartition("\n")[2]
+    return "--" in last or "#" in last
+
+
+def _refusal_in_parentheses(subject: Subject, project: str | None, query: str) -> str | None:
+    answer = _plan(subject, project, f"SELECT * FROM ({query}) LIMIT 0")
+    return answer.message if answer.status == 400 else None
 
 
 def project_of_query(subject: Subject) -> str | None:

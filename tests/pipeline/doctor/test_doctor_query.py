@@ -71,6 +71,34 @@ def test_query_that_tfx_cannot_put_in_parentheses(google: FakeGoogle, tmp_path: 
     assert found.found == "It is a SCRIPT, and TFX puts it in parentheses: it has to be one SELECT."
 
 
+def test_comment_at_the_end_hides_the_parenthesis(
+    google: FakeGoogle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: Path
+) -> None:
+    def as_bigquery_does(method: str, target: str, headers: Any, body: bytes) -> tuple[int, dict[str, Any]]:
+        answer = plain(method, target, headers, body)
+        is_hidden = b"SELECT * FROM (SELECT" in body and rb"\n) LIMIT 0" not in body
+        return error(400, 'Syntax error: Expected ")" but got end of script') if is_hidden else answer
+
+    plain = google.answer
+    monkeypatch.setattr(google, "answer", as_bigquery_does)
+    google.answers[JOBS] = planned(TYPES)
+    values = yaml.safe_load(config.read_text())
+    values["data"]["query"] += " -- of today"
+    config.write_text(yaml.safe_dump(values))
+    (found,) = look(google, tmp_path, "query", config=config)
+    assert (found.state, found.found) == (
+        "problem",
+        'BigQuery takes it, but not in parentheses, where TFX puts it: HTTP 400: Syntax error: Expected ")" but got end of '
+        "script.",
+    )
+    asked = google.bodies[-1]["configuration"]
+    assert asked["dryRun"]
+    assert asked["query"]["query"] == "SELECT * FROM (SELECT * FROM rides.today -- of today) LIMIT 0"
+    values["data"]["query"] += "\n"
+    config.write_text(yaml.safe_dump(values))
+    assert [each.state for each in look(google, tmp_path, "query", config=config)] == ["ok"]
+
+
 def test_types_by_names_that_tfx_does_not_know_are_problems(google: FakeGoogle, tmp_path: Path, config: Path) -> None:
     google.answers[JOBS] = planned(TYPES | {"fare": "FLOAT64"})
     (found,) = look(google, tmp_path, "query", config=config)
