@@ -75,6 +75,7 @@ def judge_rights(subject: Subject, account: str) -> Iterator[Finding]:
     elif project_answer.status == 200 and not (is_bucket_open and bucket_answer.status != 200):
         yield ok("account", f"{account} has the rights that tasks need")
     yield from _query_unchecked(subject, account)
+    yield from _notify_unchecked(subject, account)
 
 
 def _missing_in_project(subject: Subject, granted: Granted, account: str) -> dict[str, str]:
@@ -113,6 +114,26 @@ def _query_unchecked(subject: Subject, account: str) -> Iterator[Finding]:
         f"Not checked: whether {account} may run the query in {project}, which is another project than "
         f"{subject.vertex.project}.",
         "; ".join(grants),
+    )
+
+
+def _notify_unchecked(subject: Subject, account: str) -> Iterator[Finding]:
+    """Say that the policies of a topic and a secret, where their rights usually lie, are not looked at."""
+    told = subject.vertex.notify
+    if told is None or account != subject.vertex.service_account:
+        return
+    uses = (
+        (told.topic, "pubsub topics", "roles/pubsub.publisher"),
+        (told.webhook_secret, "secrets", "roles/secretmanager.secretAccessor"),
+    )
+    grants = [
+        f"gcloud {kind} add-iam-policy-binding {name} --member={member(account)} --role={role}"
+        for name, kind, role in uses
+        if name
+    ]
+    named = " and ".join(name for name, _, _ in uses if name)
+    yield warning(
+        "account", f"Not checked: whether {named} exist, and {account} may use them to tell of a job's end.", "; ".join(grants)
     )
 
 

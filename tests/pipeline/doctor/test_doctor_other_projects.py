@@ -84,3 +84,16 @@ def test_workers_that_the_default_account_starts_are_told_of(all_granted: FakeGo
     assert unchecked.state == "warning"
     assert unchecked.found.startswith(f"Not checked: whether NUMBER-compute@developer.gserviceaccount.com may act as {OWN}")
     assert f"add-iam-policy-binding {OWN} --member=serviceAccount:NUMBER-compute@" in unchecked.cure
+
+
+def test_rights_on_a_topic_and_a_secret_are_not_seen(all_granted: FakeGoogle, tmp_path: Path) -> None:
+    told = {"topic": "projects/my-project/topics/t", "webhook_secret": "projects/my-project/secrets/s"}
+    *_, unseen = look(all_granted, tmp_path, "account", service_account=OWN, dataflow=None, notify=told)
+    assert unseen.state == "warning"
+    assert unseen.found == (
+        f"Not checked: whether {told['topic']} and {told['webhook_secret']} exist, and {OWN} may use them to tell of a job's "
+        "end."
+    )
+    assert unseen.cure.startswith(f"gcloud pubsub topics add-iam-policy-binding {told['topic']} ")
+    assert unseen.cure.endswith("--role=roles/secretmanager.secretAccessor")
+    assert "tell of a job's end" not in str(look(all_granted, tmp_path, "account", service_account=OWN, dataflow=None))
