@@ -62,17 +62,19 @@ def judge_rights(subject: Subject, account: str) -> Iterator[Finding]:
     if project_answer.status == 200:
         missing = _missing_in_project(subject, in_project, account)
     else:
-        yield _project_untold(project_answer, runtime.project, account)
-    is_bucket_open = not in_project.permissions | on_bucket.permissions >= _BUCKET
-    if is_bucket_open and bucket_answer.status == 200:
+        look = f"gcloud projects get-iam-policy {runtime.project}"
+        yield _untold(project_answer, runtime.project, account, "resourcemanager.projects.getIamPolicy", look)
+    lacks_bucket = not in_project.permissions | on_bucket.permissions >= _BUCKET
+    if lacks_bucket and bucket_answer.status == 200:
         missing[f"{_BUCKET_ROLE} on the bucket"] = (
             f"gcloud storage buckets add-iam-policy-binding {runtime.bucket} --member={member(account)} --role={_BUCKET_ROLE}"
         )
-    elif is_bucket_open:
-        yield _bucket_untold(bucket_answer, runtime.bucket, account)
+    elif lacks_bucket:
+        look = f"gcloud storage buckets get-iam-policy {runtime.bucket}"
+        yield _untold(bucket_answer, runtime.bucket, account, "storage.buckets.getIamPolicy", look)
     if missing:
         yield _not_granted(missing, runtime.project, account, in_project, on_bucket)
-    elif project_answer.status == 200 and not (is_bucket_open and bucket_answer.status != 200):
+    elif project_answer.status == 200 and not (lacks_bucket and bucket_answer.status != 200):
         yield ok("account", f"{account} has the rights that tasks need")
     yield from _query_unchecked(subject, account)
     yield from _notify_unchecked(subject, account)
@@ -169,20 +171,20 @@ def _not_granted(missing: Mapping[str, str], project: str, account: str, *polici
     return warning("account", found, "; ".join(missing.values()))
 
 
-def _project_untold(answer: Answer, project: str, account: str) -> Finding:
-    needs = " It takes resourcemanager.projects.getIamPolicy." if answer.is_denied else ""
-    look = (
-        f"Have somebody look who may: gcloud projects get-iam-policy {project} "
-        f"--flatten=bindings --filter=bindings.members:{account} --format='value(bindings.role)'"
-    )
-    return warning("account", f"What {account} may do in {project} cannot be told: {answer.message}.{needs}", answer.cure(look))
+def _untold(answer: Answer, place: str, account: str, permission: str, look: str) -> Finding:
+    """Say that a policy cannot be read.
 
-
-def _bucket_untold(answer: Answer, bucket: str, account: str) -> Finding:
-    needs = " It takes storage.buckets.getIamPolicy." if answer.is_denied else ""
+    Args:
+      answer: to the request for it.
+      place: whose policy it is: a project, or a bucket.
+      account: that should be granted something there.
+      permission: that it takes to read it.
+      look: the command that shows it to somebody who may see it.
+    """
+    needs = f" It takes {permission}." if answer.is_denied else ""
+    ours = f"--flatten=bindings --filter=bindings.members:{account} --format='value(bindings.role)'"
     return warning(
         "account",
-        f"What {account} may do in {bucket} could not be checked: {answer.message}.{needs}",
-        f"Have somebody look who may: gcloud storage buckets get-iam-policy {bucket} "
-        f"--flatten=bindings --filter=bindings.members:{account} --format='value(bindings.role)'",
+        f"What {account} may do in {place} cannot be told: {answer.message}.{needs}",
+        answer.cure(f"Have somebody look who may: {look} {ours}"),
     )

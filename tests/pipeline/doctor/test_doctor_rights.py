@@ -156,8 +156,7 @@ def test_policy_of_the_bucket_that_may_not_be_read_is_told(granted: FakeGoogle, 
     (found,) = look(granted, tmp_path, "account", service_account=PIPELINE)[1:]
     assert found.state == "warning"
     assert found.found == (
-        f"What {PIPELINE} may do in gs://my-bucket could not be checked: HTTP 403: Denied. "
-        "It takes storage.buckets.getIamPolicy."
+        f"What {PIPELINE} may do in gs://my-bucket cannot be told: HTTP 403: Denied. It takes storage.buckets.getIamPolicy."
     )
     assert found.cure.startswith("Have somebody look who may: gcloud storage buckets get-iam-policy gs://my-bucket ")
     granted.answers["GET /v1/projects/my-project/roles/ours"][1]["includedPermissions"] += OBJECTS  # the project grants it all
