@@ -29,8 +29,12 @@ fi
 # The interpreter, where it was built to be; this machine's certificates, its downloads, and the project as Git has it.
 prefix=$("$python" -c 'import sys; print(sys.base_prefix)')
 mounted=()
-unmount() { for place in "${mounted[@]}"; do umount "$place" 2>/dev/null || umount -l "$place"; done; }
-trap unmount EXIT
+shared=$(mktemp -d)
+leave() {
+  for place in "${mounted[@]}"; do umount "$place" 2>/dev/null || umount -l "$place"; done
+  rm -rf "$shared"
+}
+trap leave EXIT
 bind() {
   mkdir -p "$root$2"
   mount --bind "$1" "$root$2"
@@ -71,7 +75,7 @@ inside "git init --quiet . && git add --all && git -c user.name=tests -c user.em
 [ -x .venv/bin/python ] || uv venv --quiet --python $python .venv
 uv pip sync --quiet --require-hashes --python .venv/bin/python requirements/tfx-1.21.txt
 uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable ."
-shared=$(mktemp -d)
+# What both generations see under the same path.
 bind "$shared" "$shared"
 printf '#!/bin/bash\nexec chroot %q env -i %s bash -c '\''cd /src/project && exec .venv/bin/python "$@"'\'' python "$@"\n' \
   "$root" "${environment[*]@Q} PYTHONPATH=." >"$shared/python"

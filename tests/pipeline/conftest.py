@@ -1,9 +1,10 @@
-"""Config files that tests write and load, and an edge package of a small model."""
+"""Config files that tests write and load, an edge package of a small model, and a small Google on this machine."""
 
 from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 if TYPE_CHECKING:  # imports TensorFlow
+    from fake_google import FakeGoogle
     from mini_config import Load
 
     from pipeline.config import PipelineConfig
@@ -36,6 +38,19 @@ def load(path: Path) -> Load:
         return load_config(path, overrides)
 
     return write_and_load
+
+
+@pytest.fixture
+def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoogle]:
+    """One that knows of nothing yet, and credentials for it."""
+    from fake_google import NOWHERE, fake_google
+
+    with fake_google() as google:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google.credentials_file(tmp_path)))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        # google-auth asks Google, on a thread of its own, where the account may work: that must not leave this machine.
+        monkeypatch.setenv("HTTPS_PROXY", NOWHERE)
+        yield google
 
 
 @pytest.fixture

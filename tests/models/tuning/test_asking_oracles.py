@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from toy_search import EPOCHS, quality, space
 
+from models.tuning.bayesian import without_outliers
 from models.tuning.config import TunerConfig
-from models.tuning.oracles import Asked, Proposal, _without_outliers, kerastuner_config
+from models.tuning.oracles import Asked, Proposal, kerastuner_config
 from models.tuning.space import Space, Values, active, holds
 
 OWN: Values = {
@@ -119,7 +120,7 @@ def test_failed_trials_are_told_without_a_score():
 
 def test_a_failure_hides_nothing_of_what_tells_good_trials_apart():
     losses = np.array([-0.95, -0.955, -0.957, -0.94, -0.5])
-    assert _without_outliers(losses) == pytest.approx([-0.95, -0.955, -0.957, -0.94, -0.936])
+    assert without_outliers(losses) == pytest.approx([-0.95, -0.955, -0.957, -0.94, -0.936])
 
 
 def test_kerastuner_reads_space_and_values():

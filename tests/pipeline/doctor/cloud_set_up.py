@@ -12,7 +12,6 @@ from pipeline.doctor.findings import Finding
 from pipeline.doctor.subject import Endpoints, Subject
 
 IMAGE = "europe-west4-docker.pkg.dev/my-project/pipelines/tfx-pipeline"
-NOWHERE = "http://127.0.0.1:9"
 VALUES = {
     "project": "my-project",
     "region": "europe-west4",

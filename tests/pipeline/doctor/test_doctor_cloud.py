@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cloud_set_up import BUCKET, GRANT, IMAGE, MANIFEST, NOWHERE, RIGHTS, SERVICES, VALUES, look, service_path
-from fake_google import ACCOUNT, DIGEST, PERMISSIONS, FakeGoogle, error
+from cloud_set_up import BUCKET, GRANT, IMAGE, MANIFEST, RIGHTS, SERVICES, VALUES, look, service_path
+from fake_google import ACCOUNT, DIGEST, NOWHERE, PERMISSIONS, FakeGoogle, error
 
 from pipeline.doctor import checks
 from pipeline.doctor.findings import Finding

@@ -20,6 +20,8 @@ PERMISSIONS = ["storage.objects.create", "storage.objects.delete", "storage.obje
 DIGEST = "sha256:" + "ab" * 32
 _TOKEN = "token-of-the-fake"
 _JSON = "application/json; charset=UTF-8"
+# Where nobody listens.
+NOWHERE = "http://127.0.0.1:9"
 _ANY_PROJECT = "/v1/projects/-/serviceAccounts/"
 
 
@@ -108,22 +110,15 @@ class FakeGoogle:
         return path
 
 
-@contextmanager
-def fake_google() -> Iterator[FakeGoogle]:
-    """Serve until the block is left."""
-    google = FakeGoogle()
-
+def _handler(google: FakeGoogle) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, document = google.answer(
-                self.command, self.path, {key.lower(): text for key, text in self.headers.items()}, body
-            )
-            raw = (
-                document if isinstance(document, Raw) else Raw(json.dumps(document).encode(), "application/json; charset=UTF-8")
-            )
+            headers = {key.lower(): text for key, text in self.headers.items()}
+            status, document = google.answer(self.command, self.path, headers, body)
+            raw = document if isinstance(document, Raw) else Raw(json.dumps(document).encode(), _JSON)
             content = raw.content
             self.send_response(status)
             if self.command == "HEAD":  # a registry says by header which manifest it has
@@ -140,7 +135,14 @@ def fake_google() -> Iterator[FakeGoogle]:
         def log_message(self, *_: object) -> None:
             """Keep the tests' output clean."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@contextmanager
+def fake_google() -> Iterator[FakeGoogle]:
+    """Serve until the block is left."""
+    google = FakeGoogle()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(google))
     google.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
