@@ -9,6 +9,7 @@ skip() { echo "make test-current was skipped: $1"; exit 0; }
 say() { echo "test-current: $*"; }
 
 [ "$(uname -s)/$(uname -m)" = Linux/x86_64 ] || skip "it needs Linux on x86-64."
+.venv/bin/python -c 'import importlib.metadata as m; raise SystemExit(m.version("tfx") >= "1.21")' || skip "this machine has TFX 1.21 itself: make test."
 [ "$(id -u)" = 0 ] || skip "it needs root, to make a folder with another Debian and to change into it."
 python=$(bash tools/find_python.sh 3.11 2>/dev/null) || skip "it needs a Python 3.11 (or PYTHON=/path/to/python3.11), which it borrows."
 if ! command -v debootstrap >/dev/null; then
