@@ -45,7 +45,8 @@ def check_query(subject: Subject) -> Iterator[Finding]:
         found = f"BigQuery takes it, but not in parentheses, where TFX puts it: {said}."
         yield problem("query", found, "End data.query with a line break, or without the comment.")
     else:
-        yield from _judge(config, answer.document.get("statistics", {}), f"Correct data.query in {subject.config}.")
+        cure = f"Correct data.query in {subject.config}."
+        yield from _judge(config, config.data.query, answer.document.get("statistics", {}), cure)
 
 
 def _plan(subject: Subject, project: str | None, query: str) -> Answer:
@@ -82,10 +83,10 @@ def _is_too_much(answer: Answer) -> bool:
     return any(error.get("reason") in _TOO_MANY for error in errors)
 
 
-def _judge(config: PipelineConfig, statistics: Mapping[str, Any], cure: str) -> Iterator[Finding]:
+def _judge(config: PipelineConfig, query: str, statistics: Mapping[str, Any], cure: str) -> Iterator[Finding]:
     fields = {field["name"]: field for field in statistics.get("query", {}).get("schema", {}).get("fields", ())}
     wrong = [
-        *_unwrappable(config, statistics),
+        *_unwrappable(query, statistics),
         *_lost(config.columns, fields),
         *_unreadable(fields),
         *_no_numbers(config.number_columns, fields),
@@ -97,15 +98,12 @@ def _judge(config: PipelineConfig, statistics: Mapping[str, Any], cure: str) -> 
         yield ok("query", f"it returns the {len(config.columns)} columns that the config names, and reads {size / 1e9:.3g} GB")
 
 
-def _unwrappable(config: PipelineConfig, statistics: Mapping[str, Any]) -> Iterator[str]:
+def _unwrappable(query: str, statistics: Mapping[str, Any]) -> Iterator[str]:
     """Tell what BigQuery takes, but not in `SELECT * FROM (QUERY)`, as TFX runs it to learn its types."""
-    from pipeline.data_config import BigQueryData
-
-    assert isinstance(config.data, BigQueryData)
     kind = statistics.get("query", {}).get("statementType", "SELECT")
     if kind != "SELECT":
         yield f"It is a {kind}, and TFX puts it in parentheses: it has to be one SELECT."
-    elif config.data.query.rstrip().endswith(";"):
+    elif query.rstrip().endswith(";"):
         yield "It ends with a semicolon, and TFX puts it in parentheses. Leave the semicolon out."
 
 
